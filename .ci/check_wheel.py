@@ -1,0 +1,43 @@
+"""Checks an installed wheel from outside the checkout: Alembic finds its directives and its revisions."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+from alembic import op
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+DIRECTIVES = (
+    "merge_duplicates",
+    "restore_duplicates",
+    "create_unique_constraint_online",
+    "drop_unique_constraint_online",
+)
+REVISIONS = ["dedupe_contacts", "unique_phone_workspace"]
+
+
+def main() -> None:
+    """Print what the wheel holds. Raises AssertionError where something is missing."""
+    # First: nothing but Alembic's own import may be needed to get the directives.
+    missing = [name for name in DIRECTIVES if not hasattr(op, name)]
+    assert not missing, f"Alembic did not register {missing}"
+    package = Path(str(import_module("contacts_schema").__file__)).parent
+    assert "site-packages" in package.parts, f"imported from {package}, not from a wheel"
+    assert (package / "py.typed").is_file(), "py.typed is missing"
+    found = _revisions(package / "migrations")
+    assert found == REVISIONS, f"the wheel's revisions are {found}"
+    print(f"contacts_schema {version('contacts_schema')}: op.{', op.'.join(DIRECTIVES)}")
+    print(f"revisions {' -> '.join(found)}")
+
+
+def _revisions(folder: Path) -> list[str]:
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    return [each.revision for each in reversed(list(ScriptDirectory.from_config(config).walk_revisions()))]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+# Needs Python 3.11 or newer and make; everything else is put into .venv by the first target that wants it.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python that is new enough; `make PYTHON=...` names another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint format bench wheel clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+
+demo: $(READY) ## watch a duplicated contacts table come out unique, and go back
+	@$(BIN)/python -m demo
+
+test: $(READY) ## run the whole suite; ARGS="-k name" for a part of it
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(READY) ## put the code into the house's form
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench: $(READY) ## measure the upgrade under load; ARGS go to the benchmark
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+wheel: $(READY) ## build dist/*.whl
+	@rm -rf dist
+	@log=$$($(BIN)/python -m build . 2>&1) || { echo "$$log"; exit 1; }
+	@ls dist
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "There is no Python 3.11 or newer on PATH; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments;" \
+		"on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once, about half a minute) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Measurements on a real server; run `python -m benchmarks --help`."""

@@ -1,0 +1,194 @@
+"""The private schema: rows that were removed, whole, and a journal of what was changed in rows that stayed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg import Connection, sql
+from psycopg.rows import dict_row, scalar_row
+
+from .catalog.facts import Table
+from .compose import Fragment, comma, ident, plain, template
+from .settings import Settings
+from .sql import load
+
+_SQL = load("archive")
+_REGISTRY = ("create_run", "create_batch", "create_relation", "create_op", "index_op")
+_TABLES = ("run", "batch", "relation", "op")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relation:
+    """One archive or journal table: the source's columns that it holds, and which of them we set ourselves."""
+
+    id: int
+    kind: str
+    name: str
+    numbers: tuple[int, ...]
+    moving: tuple[int, ...]
+
+
+class Archive:
+    """The private schema of one database."""
+
+    def __init__(self, connection: Connection[Any], schema: str) -> None:
+        self.connection, self.schema = connection, schema
+
+    def table(self, name: str) -> sql.Identifier:
+        return ident(self.schema, name)
+
+    def exists(self) -> bool:
+        return bool(self._scalar("exists", op=plain(self.table("op"), self.connection)))
+
+    def ensure(self) -> None:
+        """Create the schema and its registry where they are missing, closed to everybody but their owner."""
+        with self.connection.transaction():
+            for statement in ("create_schema", *_REGISTRY, "describe_schema"):
+                self.connection.execute(_SQL[statement].format(schema=ident(self.schema)), {})
+            for name in _TABLES:
+                self.connection.execute(_SQL["secure"].format(table=self.table(name)), {})
+            self.close()
+
+    def close(self) -> None:
+        """Take away whatever PUBLIC or any role was granted in the schema, by default privileges too."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            for row in cursor.execute(_SQL["grantees"].format(), {"schema": self.schema}).fetchall():
+                self.connection.execute(self._revoke(row["kind"], row["name"], row["grantee"]), {})
+
+    def _revoke(self, kind: str, name: str, grantee: str | None) -> sql.Composed:
+        thing: Fragment = ident(name) if kind == "SCHEMA" else self.table(name)
+        if kind == "FUNCTION":
+            thing = template(name.replace("{", "{{").replace("}", "}}"))
+        return template(f"REVOKE ALL ON {kind} {{}} FROM {{}}").format(
+            thing, ident(grantee) if grantee else sql.SQL("PUBLIC")
+        )
+
+    def archive_of(self, table: Table) -> Relation:
+        """The archive for rows of this table as it is shaped now, made if need be."""
+        numbers = tuple(c.number for c in table.columns)
+        columns = [
+            *self._own("~op", "~row", "~unit"),
+            *(template("{} AS {}").format(ident(table.by_number[n].name), into(n)) for n in table.primary_key),
+            *(ident(c.name) for c in table.columns),
+        ]
+        relation = self._relation("archive", table, numbers, numbers, columns)
+        return relation
+
+    def journal_of(self, table: Table, numbers: Sequence[int], moving: Sequence[int]) -> Relation:
+        """The journal for changes to these columns; a table without a primary key is journaled whole."""
+        columns = [
+            *self._own("~op"),
+            *(template("{} AS {}").format(ident(table.by_number[n].name), key(n)) for n in table.primary_key),
+            *(
+                template("{} AS {}").format(ident(table.by_number[n].name), ident(f"{prefix}{n}"))
+                for prefix in ("~o", "~n")
+                for n in numbers
+            ),
+            *(template("0::bigint AS {}").format(ident(f"~p{n}")) for n in moving),
+        ]
+        return self._relation("journal", table, tuple(numbers), tuple(moving), columns)
+
+    @staticmethod
+    def _own(*names: str) -> list[Fragment]:
+        return [template("0::bigint AS {}").format(ident(name)) for name in names]
+
+    def _relation(
+        self, kind: str, table: Table, numbers: tuple[int, ...], moving: tuple[int, ...], columns: list[Fragment]
+    ) -> Relation:
+        shape = _shape(table, numbers, moving)
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            found = cursor.execute(
+                _SQL["find_relation"].format(schema=ident(self.schema)),
+                {"kind": kind, "source": table.oid, "shape": shape},
+            ).fetchone()
+        if found:
+            return Relation(id=found["id"], kind=kind, name=found["name"], numbers=numbers, moving=moving)
+        with self.connection.transaction():
+            return self._create(kind, table, numbers, moving, columns, shape)
+
+    def _create(
+        self,
+        kind: str,
+        table: Table,
+        numbers: tuple[int, ...],
+        moving: tuple[int, ...],
+        columns: list[Fragment],
+        shape: str,
+    ) -> Relation:
+        next_id = self._scalar("next_relation")
+        name = f"{kind}_{next_id}_{table.name}".encode()[:60].decode(errors="ignore")
+        relation = self.table(name)
+        source = ident(table.schema, table.name)
+
+        def run(statement: sql.Composed) -> None:
+            self.connection.execute(statement, {})
+
+        run(_SQL["create_table"].format(table=relation, columns=comma(columns), source=source))
+        run(_SQL["add_identity"].format(table=relation))
+        run(_SQL["index_table"].format(table=relation, columns=ident("~op")))
+        if kind == "archive":
+            keys = comma(ident(table.by_number[n].name) for n in table.primary_key)
+            run(_SQL["index_table"].format(table=relation, columns=keys))
+        run(_SQL["secure"].format(table=relation))
+        self.close()
+        added = self._scalar(
+            "add_relation",
+            kind=kind,
+            name=name,
+            source=table.oid,
+            source_schema=table.schema,
+            source_name=table.name,
+            numbers=list(numbers),
+            names=[table.by_number[n].name for n in numbers],
+            keys=list(table.primary_key),
+            key_names=[table.by_number[n].name for n in table.primary_key],
+            moving=list(moving),
+            shape=shape,
+        )
+        return Relation(id=added, kind=kind, name=name, numbers=numbers, moving=moving)
+
+    def begin_run(self, table: Table, settings: Settings) -> int:
+        """Note that a run begins; nothing is ever read back from it but its time and the settings it had."""
+        said = json.dumps(asdict(settings), default=str)
+        return int(
+            self._scalar(
+                "add_run", source=table.oid, source_schema=table.schema, source_name=table.name, settings=said
+            )
+        )
+
+    def begin_batch(self, run: int) -> int:
+        return int(self._scalar("add_batch", run=run))
+
+    def add_ops(self, batch: int, ops: Sequence[tuple[str, Sequence[int]]]) -> list[int]:
+        """Note what a batch is about to do, in order; gives the ids of the operations."""
+        with self.connection.cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(
+                _SQL["add_ops"].format(schema=ident(self.schema)),
+                {
+                    "batch": batch,
+                    "kinds": [kind for kind, _ in ops],
+                    "relations": [",".join(map(str, relations)) for _, relations in ops],
+                },
+            ).fetchall()
+
+    def _scalar(self, statement: str, **values: Any) -> Any:
+        with self.connection.cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(_SQL[statement].format(schema=ident(self.schema)), values).fetchone()
+
+
+def into(number: int) -> sql.Identifier:
+    """The archive's column for the key of the row that a removed one was merged into."""
+    return ident(f"~into{number}")
+
+
+def key(number: int) -> sql.Identifier:
+    """The journal's column for the primary key that a changed row has since."""
+    return ident(f"~k{number}")
+
+
+def _shape(table: Table, numbers: Sequence[int], moving: Sequence[int]) -> str:
+    """What must be unchanged for a new row to fit an older archive or journal table."""
+    columns = [(n, table.by_number[n].type, table.by_number[n].collation, table.by_number[n].name) for n in numbers]
+    keys = [(n, table.by_number[n].type) for n in table.primary_key]
+    return json.dumps([columns, keys, list(moving)])

@@ -1,0 +1,126 @@
+"""Blank phones are no phone numbers: turns them into NULL, journaled, and goes on doing so by a small trigger."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from psycopg import Connection, Rollback, sql
+from psycopg.rows import scalar_row
+
+from .archive import Archive, key
+from .catalog.facts import Table
+from .compose import Fragment, comma, ident, literal, plain, template
+from .merge.root import blank
+from .merge.statements import new, old
+from .report import Progress
+from .retry import patiently, with_lock
+from .settings import Settings
+from .sql import load
+
+_SQL = load("guard")
+# Sorts behind other BEFORE triggers, and so sees the phone that they made.
+TRIGGER = "zz_contacts_schema_blank"
+_BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blanks:
+    """The blank phones of one table."""
+
+    connection: Connection[Any]
+    settings: Settings
+    table: Table
+    phone: int
+    progress: Progress
+
+    @cached_property
+    def target(self) -> sql.Identifier:
+        return ident(self.table.schema, self.table.name)
+
+    @cached_property
+    def function(self) -> sql.Identifier:
+        return ident(self.settings.private_schema, f"blank_{self.table.oid}")
+
+    def ensure_trigger(self) -> None:
+        """From here on no blank phone is stored any more."""
+        if not any(trigger.name == TRIGGER for trigger in self.table.triggers):
+            self._with_lock(self._create)
+
+    def remove_trigger(self) -> None:
+        """Let blanks be stored again; nothing where there is no trigger of ours."""
+        if any(trigger.name == TRIGGER for trigger in self.table.triggers):
+            self._with_lock(self._drop)
+
+    def empty(self, archive: Archive, run: int) -> int:
+        """Turn the blanks into NULL, some at a time; gives how many rows changed."""
+        total = 0
+        for _ in patiently(self.settings.lock_attempts):
+            while changed := self._empty_some(archive, run):
+                total += changed
+            if not self._left():
+                break
+        return total
+
+    def _empty_some(self, archive: Archive, run: int) -> int:
+        with self.connection.transaction():
+            numbers = [c.number for c in self.table.columns if not c.generated]
+            journal = archive.journal_of(self.table, numbers, (self.phone,))
+            (op,) = archive.add_ops(archive.begin_batch(run), [("blank", [journal.id])])
+            keys = self.table.primary_key
+            statement = _SQL["blank_batch"].format(
+                table=self.target,
+                name=ident(self.table.name),
+                phone=self._name(self.phone),
+                blank=self._blank(),
+                before=sql.Composed([template(", {} AS {}").format(self._name(n), old(n)) for n in numbers]),
+                journal=ident(archive.schema, journal.name),
+                journaled=comma(
+                    [
+                        *(template("{}.{}").format(ident(self.table.name), self._name(n)) for n in keys),
+                        *(template('"~some".{}').format(old(n)) for n in numbers),
+                        *(template("{}.{}").format(ident(self.table.name), self._name(n)) for n in numbers),
+                    ]
+                ),
+                columns=comma(
+                    [ident("~op"), *(key(n) for n in keys), *(old(n) for n in numbers), *(new(n) for n in numbers)]
+                ),
+            )
+            changed = self.connection.execute(statement, {"op": op, "limit": _BATCH}).rowcount
+            if not changed:
+                raise Rollback
+        return changed
+
+    def _left(self) -> bool:
+        with self.connection.cursor(row_factory=scalar_row) as cursor:
+            return bool(cursor.execute(_SQL["blanks_left"].format(table=self.target, blank=self._blank()), {}).fetchone())
+
+    def _create(self) -> None:
+        body = plain(_SQL["blank_body"].format(phone=self._name(self.phone)), self.connection) + ";"
+        with self.connection.transaction():
+            self._run("create_blank_function", function=self.function, body=literal(body))
+            Archive(self.connection, self.settings.private_schema).close()
+            self._run(
+                "create_blank_trigger",
+                trigger=ident(TRIGGER),
+                table=self.target,
+                function=self.function,
+                blank=blank(self.table.by_number[self.phone], template("NEW.{}").format(self._name(self.phone))),
+            )
+
+    def _drop(self) -> None:
+        with self.connection.transaction():
+            self._run("drop_trigger", trigger=ident(TRIGGER), table=self.target)
+            self._run("drop_function", function=self.function)
+
+    def _blank(self) -> Fragment:
+        return blank(self.table.by_number[self.phone], self._name(self.phone))
+
+    def _name(self, number: int) -> sql.Identifier:
+        return ident(self.table.by_number[number].name)
+
+    def _with_lock(self, action: Any) -> None:
+        with_lock(self.connection, self.settings, self.progress, f"table {self.table.label}", action)
+
+    def _run(self, statement: str, **parts: Fragment) -> None:
+        self.connection.execute(_SQL[statement].format(**parts), {})
+

@@ -1,0 +1,1 @@
+"""Reads pg_catalog into frozen values; never writes."""

@@ -1,0 +1,208 @@
+"""What the catalog says, as frozen values. Knows PostgreSQL's words; knows no settings and runs nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One live column. ``number`` is pg_attribute.attnum, which renames do not change.
+
+    ``equality`` is the ``=`` of the type's default B-tree operator class, None where the type has none.
+    """
+
+    table: int
+    number: int
+    name: str
+    type: str
+    base_type: str
+    category: str
+    not_null: bool
+    generated: str
+    identity: str
+    default: str | None
+    collation: int
+    equality: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """One index. ``keys`` are expressions as pg_get_indexdef writes them, ``equality`` their ``=`` operators.
+
+    ``columns`` holds the attnum of every key, 0 for an expression; ``mentions`` every attnum that an expression
+    or the predicate reads.
+    """
+
+    table: int
+    oid: int
+    name: str
+    method: str
+    columns: tuple[int, ...]
+    included: tuple[int, ...]
+    keys: tuple[str, ...]
+    equality: tuple[str | None, ...]
+    plain: bool
+    mentions: tuple[int, ...]
+    predicate: str | None
+    unique: bool
+    primary: bool
+    exclusion: bool
+    valid: bool
+    ready: bool
+    nulls_not_distinct: bool
+    constraint: str | None
+    deferrable: bool
+
+    @property
+    def enforcing(self) -> bool:
+        """Unique and kept up to date by writers, valid or not."""
+        return self.unique and self.ready
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignKey:
+    """A foreign key from ``table`` to ``parent``; ``equality`` are the operators parent = child, column by column."""
+
+    oid: int
+    name: str
+    table: int
+    columns: tuple[int, ...]
+    parent: int
+    parent_columns: tuple[int, ...]
+    equality: tuple[str, ...]
+    on_delete: str
+    deferrable: bool
+    triggers_enabled: bool
+    inherited: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trigger:
+    """A user trigger; ``before``, ``row`` and the events are decoded from pg_trigger.tgtype."""
+
+    table: int
+    name: str
+    function: str
+    function_schema: str
+    enabled: str
+    before: bool
+    instead: bool
+    row: bool
+    on_insert: bool
+    on_update: bool
+    on_delete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    table: int
+    name: str
+    expression: str
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A relation and what hangs on it. ``rows`` is the planner's estimate, -1 where it was never analysed."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    is_partition: bool
+    root: int
+    has_heirs: bool
+    rows: float
+    pages: int
+    row_security_active: bool
+    rules: tuple[str, ...]
+    published: tuple[str, ...]
+    replica_identity: str
+    owned: bool
+    can_select: bool
+    can_insert: bool
+    can_update: bool
+    can_delete: bool
+    schema_usage: bool
+    schema_create: bool
+    distributed: bool = False
+    columns: tuple[Column, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """``schema.table`` for people; never for SQL."""
+        return f"{self.schema}.{self.name}"
+
+    @cached_property
+    def by_number(self) -> Mapping[int, Column]:
+        return {column.number: column for column in self.columns}
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Column]:
+        return {column.name: column for column in self.columns}
+
+    @cached_property
+    def primary_index(self) -> Index | None:
+        return next((index for index in self.indexes if index.primary), None)
+
+    @property
+    def primary_key(self) -> tuple[int, ...]:
+        return self.primary_index.columns if self.primary_index else ()
+
+    def names(self, numbers: tuple[int, ...]) -> str:
+        """Column names for people: ``workspace_id, phone``."""
+        return ", ".join(self.by_number[number].name for number in numbers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedColumn:
+    """A column named like a reference (``contact_id``), in any user table.
+
+    ``parents`` are the tables its foreign keys lead to; ``type_column`` is its neighbour ``contact_type``, which
+    makes it polymorphic.
+    """
+
+    table: int
+    schema: str
+    name: str
+    column: str
+    type: str
+    type_column: str | None
+    parents: tuple[int, ...]
+    readable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    name: str
+    database: str
+    can_create_schema: bool
+    can_create_temp: bool
+    server_version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateSchema:
+    """The schema by the private schema's name. ``ours`` is false where somebody else's tables are in it."""
+
+    owned: bool
+    ours: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Everything a plan is made from. ``target`` is None where the table does not exist (see ``similar``)."""
+
+    role: Role
+    target: int | None
+    tables: Mapping[int, Table]
+    foreign_keys: tuple[ForeignKey, ...]
+    named_columns: tuple[NamedColumn, ...]
+    declared: Mapping[tuple[str, str], int | None]
+    similar: tuple[str, ...]
+    private_schema: PrivateSchema | None
+    relation_named_constraint: str | None

@@ -1,0 +1,132 @@
+"""Reads the catalog around one table: the table, what refers to it at any depth, and what looks as if it did."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, Protocol, TypeVar
+
+from psycopg import Connection
+from psycopg.rows import class_row, dict_row, scalar_row
+
+from ..settings import Settings
+from ..sql import load
+from .facts import Check, Column, Facts, ForeignKey, Index, NamedColumn, PrivateSchema, Role, Table, Trigger
+
+_SQL = load("catalog")
+
+
+class _OfTable(Protocol):
+    @property
+    def table(self) -> int: ...
+
+
+T = TypeVar("T")
+P = TypeVar("P", bound=_OfTable)
+
+
+def read_facts(connection: Connection[Any], settings: Settings) -> Facts:
+    """Read everything a plan needs, in a handful of catalog queries. Takes no lock that anybody waits for."""
+    target = find_table(connection, settings.schema, settings.table)
+    declared = {
+        (schema, table): find_table(connection, schema, table) for schema, table in sorted(_declared_tables(settings))
+    }
+    roots = [oid for oid in (target, *declared.values()) if oid is not None]
+    return Facts(
+        role=_rows(connection, Role, "role")[0],
+        target=target,
+        tables=read_tables(connection, reachable(connection, roots)),
+        foreign_keys=tuple(_rows(connection, ForeignKey, "foreign_keys", oids=reachable(connection, roots))),
+        named_columns=tuple(_rows(connection, NamedColumn, "named_columns", private_schema=settings.private_schema)),
+        declared=declared,
+        similar=tuple(_scalars(connection, "similar_tables")) if target is None else (),
+        private_schema=_one(_rows(connection, PrivateSchema, "private_schema", schema=settings.private_schema)),
+        relation_named_constraint=_relation_named(connection, settings),
+    )
+
+
+def _declared_tables(settings: Settings) -> set[tuple[str, str]]:
+    children = {(r.schema or settings.schema, r.table) for r in settings.references}
+    parents = {
+        (r.target_schema or settings.schema, r.target_table) for r in settings.references if r.target_table is not None
+    }
+    return children | parents
+
+
+def find_table(connection: Connection[Any], schema: str, name: str) -> int | None:
+    """The oid of a relation of any kind that could be meant, or None."""
+    found = _scalars(connection, "find_table", schema=schema, name=name)
+    return found[0] if found else None
+
+
+def reachable(connection: Connection[Any], roots: Sequence[int]) -> list[int]:
+    return _scalars(connection, "reachable", roots=list(roots))
+
+
+def fingerprint(connection: Connection[Any], tables: Iterable[int]) -> str:
+    """One value that changes when a column, index, trigger or foreign key of these tables does."""
+    return str(_scalars(connection, "fingerprint", oids=sorted(tables))[0])
+
+
+def read_tables(connection: Connection[Any], oids: Sequence[int]) -> Mapping[int, Table]:
+    """The tables with their columns, indexes, triggers and checks, by oid."""
+    columns = _by_table(_rows(connection, Column, "columns", oids=oids))
+    indexes = _by_table(_rows(connection, Index, "indexes", oids=oids))
+    triggers = _by_table(_rows(connection, Trigger, "triggers", oids=oids))
+    checks = _by_table(_rows(connection, Check, "checks", oids=oids))
+    distributed = _distributed(connection)
+    return {
+        table.oid: replace(
+            table,
+            columns=columns[table.oid],
+            indexes=indexes[table.oid],
+            triggers=triggers[table.oid],
+            checks=checks[table.oid],
+            distributed=table.oid in distributed,
+        )
+        for table in _rows(connection, Table, "tables", oids=oids)
+    }
+
+
+def _distributed(connection: Connection[Any]) -> set[int]:
+    (present,) = _scalars(connection, "has_citus")
+    return set(_scalars(connection, "distributed")) if present else set()
+
+
+def _relation_named(connection: Connection[Any], settings: Settings) -> str | None:
+    """What kind of relation already has the constraint's name in the table's schema, for people."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(
+            _SQL["constraint_named"].format(), {"schema": settings.schema, "name": settings.constraint}
+        ).fetchone()
+    return str(row["kind"]) if row else None
+
+
+def _rows(connection: Connection[Any], cls: type[T], statement: str, **values: Any) -> list[T]:
+    with connection.cursor(row_factory=class_row(_frozen(cls))) as cursor:
+        return cursor.execute(_SQL[statement].format(), values).fetchall()
+
+
+def _scalars(connection: Connection[Any], statement: str, **values: Any) -> list[Any]:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_SQL[statement].format(), values).fetchall()
+
+
+def _frozen(cls: type[T]) -> Any:
+    """The class as a row maker that turns arrays, which arrive as lists, into tuples."""
+    names = {field.name for field in fields(cls)}  # type: ignore[arg-type]  # always a dataclass here
+
+    def make(**row: Any) -> T:
+        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in row.items() if n in names})
+
+    return make
+
+
+def _by_table(items: Iterable[P]) -> defaultdict[int, tuple[P, ...]]:
+    grouped: defaultdict[int, tuple[P, ...]] = defaultdict(tuple)
+    for item in items:
+        grouped[item.table] += (item,)
+    return grouped
+
+
+def _one(items: Sequence[T]) -> T | None:
+    return items[0] if items else None

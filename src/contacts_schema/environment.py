@@ -1,0 +1,108 @@
+"""What our own `migrations/env.py` does. A project with an env.py of its own needs nothing from here."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.config import fileConfig
+from typing import Final, NoReturn
+
+from alembic import context
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from contacts_schema import operations
+from contacts_schema.configuration import settings_from
+from contacts_schema.connections import connection_failed
+from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable, StatementFailed
+from contacts_schema.settings import Settings
+from contacts_schema.turns import take_turn
+from contacts_schema.url import database_url
+from contacts_schema.version_table import require_place
+
+__all__ = ["migrate", "operations"]
+
+_INTERRUPTED_EXIT: Final = 130
+_CONNECTION: Final = {
+    "fallback_application_name": "contacts_schema alembic",
+    "connect_timeout": "15",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+
+
+def migrate() -> None:
+    """Run what Alembic was asked for. On the command line an error is a message on stderr and exit code 1."""
+    try:
+        _configure_logging()
+        settings = settings_from(context.config, only_ours=True)
+        if context.is_offline_mode():
+            raise OfflineUnavailable
+        _migrate(settings, database_url(os.environ))
+    except ContactsSchemaError as error:
+        _stop(error, 1)
+    except KeyboardInterrupt:
+        _stop(Interrupted(), _INTERRUPTED_EXIT)
+
+
+def _stop(error: ContactsSchemaError, code: int) -> NoReturn:
+    if context.config.cmd_opts is None:
+        raise error
+    sys.stderr.write(f"{error}\n")
+    raise SystemExit(code)
+
+
+def _configure_logging() -> None:
+    # A program that calls Alembic has set up its own logging.
+    if context.config.cmd_opts is None:
+        return
+    if context.config.file_config.has_section("formatters"):
+        fileConfig(context.config.file_config, disable_existing_loggers=False)
+    else:
+        logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+        logging.getLogger("alembic").setLevel(logging.INFO)
+
+
+def _migrate(settings: Settings, url: URL) -> None:
+    with _connected(_engine(url, settings.schema)) as connection:
+        context.configure(connection=connection, transaction_per_migration=True)
+        if "destination_rev" in context.get_context().opts:
+            require_place(connection, settings.schema)
+            take_turn(connection, settings.schema)
+        # The transaction is Alembic's own from here on, one for each revision.
+        connection.commit()
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+def _engine(url: URL, schema: str) -> Engine:
+    defaults = {name: value for name, value in _CONNECTION.items() if name not in url.query}
+    engine = create_engine(url.update_query_dict(defaults), poolclass=NullPool, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def only_this_schema(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # Decides where alembic_version is, whatever the role's or the database's own search_path says.
+        cursor = connection.cursor()
+        cursor.execute("SELECT set_config('search_path', quote_ident(%s), false)", (schema,))
+        connection.commit()
+
+    return engine
+
+
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
+    try:
+        connection = engine.connect()
+    except OperationalError as error:
+        raise connection_failed(error) from None
+    try:
+        with connection:
+            yield connection
+    except DBAPIError as error:
+        diagnosis = getattr(error.orig, "diag", None)
+        names = getattr(diagnosis, "table_name", None), getattr(diagnosis, "constraint_name", None)
+        raise StatementFailed(getattr(error.orig, "sqlstate", None), *names) from None

@@ -1,0 +1,250 @@
+"""One batch: one short transaction that merges some groups, or leaves everything as it was."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from psycopg import Connection, sql
+from psycopg.rows import dict_row
+
+from ..archive import Archive, Relation
+from ..catalog.read import fingerprint
+from ..compose import comma, ident
+from .resolve import Resolver, Tally
+from .root import RootStatements
+from .statements import SQL
+from .tree import Node
+from .writes import WriteStatements, journaled
+
+
+class PlanChanged(Exception):
+    """The catalog is no longer the one the plan was made for."""
+
+
+class Undecided(Exception):
+    """The batch holds rows that the plan's settings do not say how to merge."""
+
+    def __init__(self, tallies: Sequence[Tally]) -> None:
+        super().__init__("undecided")
+        self.tallies = tuple(tallies)
+
+
+class Interference(Exception):
+    """Something else than the merge removed or kept rows in its transaction: a trigger, a rule, a cascade."""
+
+    def __init__(self, table: str, expected: int, found: int) -> None:
+        super().__init__(table)
+        self.table, self.expected, self.found = table, expected, found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """What a batch did: duplicates removed, child rows archived, references moved and rows changed by triggers, by table."""
+
+    duplicates: int = 0
+    archived: int = 0
+    moved: Mapping[str, int] = field(default_factory=dict)
+    beyond: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """A stretch of the work list: after ``after`` up to ``end``, at most ``cap`` duplicates a group."""
+
+    after: int
+    end: int
+    groups: int
+    cap: int
+
+
+class Batch:
+    """Runs batches for one plan on one connection. ``decided`` are tables whose colliding rows may differ."""
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        resolver: Resolver,
+        root: RootStatements,
+        archive: Archive,
+        *,
+        fill: Sequence[int],
+        decided: frozenset[int],
+        run: int,
+    ) -> None:
+        self.connection, self.resolver, self.root, self.archive = connection, resolver, root, archive
+        self.fill, self.decided, self.run = tuple(fill), decided, run
+        self.nodes = resolver.tree.nodes
+        self.oids = [node.table.oid for node in self.nodes]
+        self.fingerprint = fingerprint(connection, self.oids)
+        self.writes = [self._writes_of(node) for node in self.nodes]
+        self._moves: dict[tuple[int, ...], bytes] = {}
+
+    def _writes_of(self, node: Node) -> WriteStatements:
+        fill = self.fill if node.is_root else ()
+        moving = tuple(sorted({*node.changed, *fill}))
+        edges = (*self.resolver.tree.nodes[node.position].outgoing, *node.own)
+        return WriteStatements(
+            of_node=self.resolver.statements[node.position],
+            schema=self.archive.schema,
+            archive=self.archive.archive_of(node.table) if node.merges else None,
+            journal=self.archive.journal_of(node.table, journaled(node, fill), moving) if moving else None,
+            references=edges,
+        )
+
+    def merge(self, piece: Slice) -> Merged:
+        """Merge a slice. Raises Contended, PlanChanged, Undecided or Interference, and has then changed nothing."""
+        with self.connection.transaction():
+            self._begin()
+            before = self._counters()
+            self._take(piece)
+            tallies = self.resolver.resolve(lock=True)
+            self._refuse(tallies)
+            merged = self._write(tallies)
+            beyond = self._compare(before, self._counters(), tallies, merged)
+        return Merged(
+            duplicates=tallies[0].merged,
+            archived=sum(t.merged for t in tallies),
+            moved=merged,
+            beyond=beyond,
+        )
+
+    def _begin(self) -> None:
+        """Hold off DDL, then see that the plan still fits; constraints are checked as the batch goes, not at its end."""
+        self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        self.connection.execute(self._lock_tables, {})
+        if fingerprint(self.connection, self.oids) != self.fingerprint:
+            raise PlanChanged
+
+    @cached_property
+    def _lock_tables(self) -> bytes:
+        tables = sorted((node.table for node in self.nodes), key=lambda t: t.oid)
+        listed = comma(ident(t.schema, t.name) for t in tables)
+        return SQL["lock_tables"].format(tables=listed).as_bytes(self.connection)
+
+    @cached_property
+    def _picking(self) -> list[bytes]:
+        root = self.root
+        statements = (root.pick(), root.lock_duplicates(), root.lock_survivors(), root.take_duplicates())
+        return [statement.as_bytes(self.connection) for statement in statements]
+
+    def _take(self, piece: Slice) -> None:
+        values = {"after": piece.after, "end": piece.end, "cap": piece.cap}
+        for statement in self._picking:
+            self.connection.execute(statement, values)
+
+    def _refuse(self, tallies: Sequence[Tally]) -> None:
+        undecided = [
+            t
+            for t in tallies
+            if t.contradictions
+            or t.unkeyed
+            or t.cyclic
+            or t.own_collisions
+            or (t.different and t.node.table.oid not in self.decided)
+        ]
+        if undecided:
+            raise Undecided(undecided)
+
+    def _write(self, tallies: Sequence[Tally]) -> Mapping[str, int]:
+        """Move, remove from the leaves up, fill; gives the rows changed by table."""
+        if not tallies[0].merged:
+            return {}
+        moving = [t.node.position for t in tallies if t.moved and t.node.changed]
+        removing = [t.node.position for t in reversed(tallies) if t.merged]
+        ids = iter(self._ops(moving, removing))
+        moved = self._move(moving, next(ids)) if moving else {}
+        for position in removing:
+            op = next(ids)
+            self._remove(tallies[position], op)
+        if self.fill:
+            filled = self.connection.execute(self._fill, {"op": op, "fill": next(ids)}).rowcount
+            label = self.nodes[0].table.label
+            moved = {**moved, label: moved.get(label, 0) + filled} if filled else moved
+        return moved
+
+    def _ops(self, moving: Sequence[int], removing: Sequence[int]) -> list[int]:
+        def journal(position: int) -> int:
+            return _id(self.writes[position].journal)
+
+        ops: list[tuple[str, Sequence[int]]] = []
+        ops += [("move", [journal(p) for p in moving])] if moving else []
+        ops += [("archive", [_id(self.writes[p].archive)]) for p in removing]
+        ops += [("fill", [journal(0)])] if self.fill else []
+        return self.archive.add_ops(self.archive.begin_batch(self.run), ops)
+
+    def _move(self, positions: Sequence[int], op: int) -> dict[str, int]:
+        wanted = tuple(positions)
+        if wanted not in self._moves:
+            self._moves[wanted] = self._compose_move(wanted)
+        found = self._row(self._moves[wanted], {"move": op})
+        return {self.nodes[p].table.label: found[f"~moved{p}"] for p in positions}
+
+    def _compose_move(self, positions: Sequence[int]) -> bytes:
+        parts = [self.writes[p].move(p) for p in positions]
+        counts = [
+            sql.SQL("(SELECT count(*) FROM {}) AS {}").format(ident(f"~moved{p}"), ident(f"~moved{p}")) for p in positions
+        ]
+        statement = SQL["move"].format(moves=sql.SQL(",\n").join(parts), counts=comma(counts))
+        return statement.as_bytes(self.connection)
+
+    @cached_property
+    def _removals(self) -> list[bytes]:
+        return [w.remove().as_bytes(self.connection) if w.archive else b"" for w in self.writes]
+
+    @cached_property
+    def _fill(self) -> bytes:
+        return self.writes[0].fill(self.fill).as_bytes(self.connection)
+
+    def _remove(self, tally: Tally, op: int) -> None:
+        removed = self._row(self._removals[tally.node.position], {"op": op})["rows"]
+        if removed != tally.merged:
+            raise Interference(tally.node.table.label, tally.merged, removed)
+
+    def _counters(self) -> dict[int, dict[str, int]]:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(self._counting, {"oids": self.oids}).fetchall()
+        return {row["table"]: row for row in rows}
+
+    @cached_property
+    def _counting(self) -> bytes:
+        return SQL["counters"].format().as_bytes(self.connection)
+
+    def _compare(
+        self,
+        before: Mapping[int, Mapping[str, int]],
+        after: Mapping[int, Mapping[str, int]],
+        tallies: Sequence[Tally],
+        moved: Mapping[str, int],
+    ) -> Mapping[str, int]:
+        """What the server counted against what we did: a cascade or a trigger's own writes show here."""
+        beyond: Counter[str] = Counter()
+        for tally in tallies:
+            table = tally.node.table
+            done = {name: after[table.oid][name] - before[table.oid][name] for name in ("inserted", "updated", "deleted")}
+            if table.kind == "p":  # a row that changes its partition counts as deleted here and inserted there
+                across = min(done["inserted"], done["deleted"] - min(tally.merged, done["deleted"]))
+                done = {
+                    "inserted": done["inserted"] - across,
+                    "updated": done["updated"] + across,
+                    "deleted": done["deleted"] - across,
+                }
+            if done["deleted"] > tally.merged:
+                raise Interference(table.label, tally.merged, done["deleted"])
+            beyond[table.label] = done["inserted"] + max(0, done["updated"] - moved.get(table.label, 0))
+            if 0 < done["updated"] < moved.get(table.label, 0):
+                raise Interference(table.label, moved[table.label], done["updated"])
+        return {label: count for label, count in beyond.items() if count}
+
+    def _row(self, statement: bytes, values: Mapping[str, Any]) -> dict[str, Any]:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(statement, values).fetchone()
+        assert row is not None
+        return row
+
+
+def _id(relation: Relation | None) -> int:
+    assert relation is not None
+    return relation.id
+

@@ -1,0 +1,52 @@
+"""Turns what a batch must not do into reasons, each with its way on."""
+
+from collections.abc import Iterator, Sequence
+
+from ..errors import Reason
+from .resolve import Tally
+
+
+def reasons_of(tallies: Sequence[Tally], decided: frozenset[int] = frozenset()) -> list[Reason]:
+    """Every reason these tallies give to refuse; ``decided`` are tables whose colliding rows may differ."""
+    return [reason for tally in tallies for reason in _reasons(tally, decided)]
+
+
+def _reasons(tally: Tally, decided: frozenset[int]) -> Iterator[Reason]:
+    table = tally.node.table
+    if tally.different and table.oid not in decided:
+        yield Reason(
+            problem=f'{_rows(tally.different)} of "{table.label}" would collide with another row under a unique key '
+            "and say different things",
+            way_on=f'look at them; to keep the survivor\'s row and archive the other, set collisions = {table.label}=merge',
+            code="collision",
+        )
+    if tally.contradictions:
+        yield Reason(
+            problem=f'{_rows(tally.contradictions)} of "{table.label}" have references that share a column and would '
+            "need different values in it",
+            way_on="change these rows by hand so that their references agree",
+            code="contradiction",
+        )
+    if tally.unkeyed:
+        yield Reason(
+            problem=f'{_rows(tally.unkeyed)} of "{table.label}" refer to a duplicate by a key that its survivor lacks',
+            way_on="give the survivors that key, or choose others by survivor_order",
+            code="survivor_without_key",
+        )
+    if tally.cyclic:
+        yield Reason(
+            problem=f'{_rows(tally.cyclic)} further up refer to rows of "{table.label}" that would be merged',
+            way_on=f'merge the colliding rows of "{table.label}" by hand first',
+            code="cycle",
+        )
+    if tally.own_collisions:
+        yield Reason(
+            problem=f'{_rows(tally.own_collisions)} of "{table.label}" refer to a duplicate of the same table through '
+            "a column of a unique key",
+            way_on="change these references by hand first",
+            code="own_collision",
+        )
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"

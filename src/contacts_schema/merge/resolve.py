@@ -1,0 +1,170 @@
+"""Works out a batch: from the root's duplicates down to every row that changes. Reads, locks, and fills temporary tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from psycopg import Connection, sql
+from psycopg.rows import dict_row
+
+from ..compose import differ
+from .statements import SQL, NodeStatements, new, old, rows_of
+from .tree import Edge, Node, Tree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What a batch would do to one table, and what it must not do.
+
+    ``merged`` rows go into others, ``moved`` rows change. The rest are problems: rows that two references pull apart,
+    that lose a key because their survivor has none, that collide and differ, and rows further up the tree that refer
+    to merged ones.
+    """
+
+    node: Node
+    merged: int
+    moved: int
+    contradictions: int = 0
+    unkeyed: int = 0
+    different: int = 0
+    cyclic: int = 0
+    own_collisions: int = 0
+
+
+class Contended(Exception):
+    """Somebody else has a row of the batch; it is undone and tried again."""
+
+
+class Resolver:
+    """Runs the working-out of batches for one tree on one connection."""
+
+    def __init__(self, connection: Connection[Any], tree: Tree) -> None:
+        self.connection, self.tree = connection, tree
+        self.parents = {node.table.oid: node for node in tree.nodes}
+        self.statements = [NodeStatements(node=node, parents=self.parents) for node in tree.nodes]
+        self._scripts = {lock: [self._script(s, lock=lock) for s in self.statements] for lock in (True, False)}
+
+    def create(self) -> None:
+        """Make the temporary tables of every node, once a session."""
+        for statements in self.statements:
+            for statement in statements.create():
+                self.connection.execute(statement, {})
+
+    def resolve(self, *, lock: bool) -> list[Tally]:
+        """Work out everything that follows from the duplicates in the root's rows. Raises Contended."""
+        tallies = [self._resolve(script) for script in self._scripts[lock]]
+        for edge in self.tree.cycles:
+            self._count_cycle(edge, tallies)
+        return tallies
+
+    def _script(self, statements: NodeStatements, *, lock: bool) -> "_Script":
+        return _Script(statements, lock, self.connection)
+
+    def _resolve(self, script: "_Script") -> Tally:
+        for statement in script.image:
+            self.connection.execute(statement, {})
+        different = self._merge(script) if script.node.uniques else 0
+        collisions = self._own(script) if script.node.own else 0
+        row = self._row(script.tally)
+        return Tally(node=script.node, different=different, own_collisions=collisions, **row)
+
+    def _merge(self, script: "_Script") -> int:
+        for statement in script.collide:
+            self.connection.execute(statement, {})
+        if self._row(script.lock_keepers)["missing"]:
+            raise Contended
+        different = int(self._row(script.different)["rows"])
+        self.connection.execute(script.take_keepers, {})
+        return different
+
+    def _own(self, script: "_Script") -> int:
+        for statement in script.own:
+            self.connection.execute(statement, {})
+        return int(self._row(script.own_collisions)["rows"]) if script.own_collisions else 0
+
+    def _count_cycle(self, edge: Edge, tallies: list[Tally]) -> None:
+        statements = self.statements[self.parents[edge.child].position]
+        found = self._row(
+            SQL["cycle"]
+            .format(
+                parent=rows_of(self.parents[edge.parent]),
+                table=statements.table,
+                name=statements.name,
+                joined=statements.joined(edge),
+                changed=statements.altered(edge),
+                condition=statements.condition(edge),
+            )
+            .as_bytes(self.connection)
+        )
+        position = self.parents[edge.parent].position
+        tally = tallies[position]
+        tallies[position] = Tally(**{**tally.__dict__, "cyclic": tally.cyclic + int(found["rows"])})
+
+    def _row(self, statement: bytes) -> dict[str, Any]:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(statement, {}).fetchone()
+        assert row is not None
+        return row
+
+
+class _Script:
+    """One node's statements in their order, rendered once."""
+
+    def __init__(self, statements: NodeStatements, lock: bool, connection: Connection[Any]) -> None:
+        self.statements, self.lock, self.connection = statements, lock, connection
+        self.node = statements.node
+
+    @cached_property
+    def image(self) -> list[bytes]:
+        """Rows that refer to a changed one, with what they will hold."""
+        incoming = self.node.incoming
+        if len(incoming) == 1:
+            return self._render([self.statements.hit_image(incoming[0], lock=self.lock)])
+        hits = [self.statements.hit(edge, lock=self.lock) for edge in incoming]
+        return self._render([*hits, self.statements.image()] if hits else [])
+
+    def _render(self, statements: Sequence[sql.Composable]) -> list[bytes]:
+        return [statement.as_bytes(self.connection) for statement in statements]
+
+    @cached_property
+    def collide(self) -> list[bytes]:
+        found: list[sql.Composable] = []
+        for index in self.node.uniques:
+            found.append(self.statements.collide(index))
+            found += [self.statements.follow_keepers()] * (len(found) > 1)
+        return self._render(found)
+
+    @cached_property
+    def lock_keepers(self) -> bytes:
+        return self._render([self.statements.lock_keepers(lock=self.lock)])[0]
+
+    @cached_property
+    def different(self) -> bytes:
+        return self._render([self.statements.different()])[0]
+
+    @cached_property
+    def take_keepers(self) -> bytes:
+        return self._render([self.statements.take_keepers()])[0]
+
+    @cached_property
+    def own(self) -> list[bytes]:
+        own = self.node.own
+        hits: list[sql.Composable] = [self.statements.empty_hits()]
+        hits += [self.statements.hit_own(edge, lock=self.lock) for edge in own]
+        return self._render([*hits, self.statements.image_own(), *(self.statements.point_own(edge) for edge in own)])
+
+    @cached_property
+    def own_collisions(self) -> bytes | None:
+        """Rows whose reference to their own table changes while a unique index holds it."""
+        moved = set(self.node.own_moved)
+        if not any(i.unique and i.ready and moved & {*i.columns, *i.mentions} for i in self.node.table.indexes):
+            return None
+        changed = differ((old(n) for n in self.node.own_moved), (new(n) for n in self.node.own_moved))
+        return self._render([SQL["count_column"].format(rows=self.statements.rows, changed=changed)])[0]
+
+    @cached_property
+    def tally(self) -> bytes:
+        return self._render([self.statements.tally()])[0]
+
+

@@ -1,0 +1,190 @@
+"""The statements that find duplicate groups, pick a batch of them, and lock it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from psycopg import sql
+
+from ..catalog.facts import Column, Table
+from ..compose import TRUE, Fragment, comma, every, fragment, ident, template
+from .statements import SQL, NodeStatements
+from .tree import Node
+
+# The first character is looked at before the text is copied: this runs for every row of the table.
+_BLANK = sql.SQL(
+    r"(pg_catalog.ascii({}::text) IN (0, 9, 10, 11, 12, 13, 32) AND pg_catalog.btrim({}::text, E' \t\n\x0b\f\r') = '')"
+)
+
+
+def is_text(column: Column) -> bool:
+    return column.category == "S"
+
+
+def blank(column: Column, value: Fragment) -> sql.Composed:
+    """Empty or white space only. Not by a regular expression: some collations know none."""
+    return _BLANK.format(value, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RootStatements:
+    """The duplicates of ``node``'s table by ``key``, the phone last; ``survivor_order`` is the user's SQL or the default."""
+
+    node: Node
+    key: tuple[int, ...]
+    survivor_order: str
+
+    @cached_property
+    def of_node(self) -> NodeStatements:
+        return NodeStatements(node=self.node, parents={self.node.table.oid: self.node})
+
+    @property
+    def table(self) -> Table:
+        return self.node.table
+
+    def create(self) -> list[sql.Composed]:
+        """Temporary tables of the root alone; those of every node are created by the node."""
+        keys = [template(", {} AS {}").format(self._bare(n), ident(f"~k{n}")) for n in self.key]
+        primary_key = sql.Composed([template(", {}").format(self._bare(n)) for n in self.table.primary_key])
+        return [
+            SQL["create_sequence"].format(),
+            SQL["create_work"].format(table=self.of_node.table, keys=sql.Composed(keys)),
+            SQL["create_picked"].format(table=self.of_node.table, primary_key=primary_key),
+            SQL["create_locked"].format(table=self.of_node.table, primary_key=primary_key),
+            SQL["index_work"].format(),
+        ]
+
+    def _has_key(self) -> Fragment:
+        return every(template("{} IS NOT NULL").format(self._bare(n)) for n in self.key)
+
+    def _eligible(self) -> Fragment:
+        """A blank phone is no phone. Asked of groups, not of rows: there are fewer."""
+        phone = self.table.by_number[self.key[-1]]
+        if not is_text(phone):
+            return TRUE
+        return template("NOT {}").format(blank(phone, self._bare(phone.number)))
+
+    def find_groups(self) -> sql.Composed:
+        """Every group of the table; takes ``cap``."""
+        groups = SQL["all_groups"].format(table=self.of_node.table, keys=self._keys(), has_key=self._has_key())
+        return self._find(groups)
+
+    def find_recent_groups(self) -> sql.Composed:
+        """Groups in which something was written at or after the transaction ``since``; takes ``cap`` too."""
+        groups = SQL["recent_groups"].format(
+            table=self.of_node.table,
+            name=self.of_node.name,
+            table_keys=comma(self.of_node.column(n) for n in self.key),
+            aliased_keys=comma(template("{} AS {}").format(self._bare(n), ident(f"~k{n}")) for n in self.key),
+            joined=self._same_group(),
+            has_key=self._has_key(),
+        )
+        return self._find(groups)
+
+    def _find(self, groups: Fragment) -> sql.Composed:
+        return SQL["find_groups"].format(
+            groups=groups,
+            keys=self._keys(),
+            key_names=sql.Composed([template(", {}").format(self._bare(n)) for n in self.key]),
+            eligible=self._eligible(),
+        )
+
+    def _keys(self) -> Fragment:
+        return comma(self._bare(n) for n in self.key)
+
+    def _same_group(self) -> Fragment:
+        return every(
+            template('"~work".{} {} {}').format(
+                ident(f"~k{n}"), fragment(self.table.by_number[n].equality or "="), self.of_node.column(n)
+            )
+            for n in self.key
+        )
+
+    def pick(self) -> sql.Composed:
+        return SQL["pick"].format(
+            primary_key=sql.Composed([template(", {}").format(self._bare(n)) for n in self.table.primary_key]),
+            ranked=self._ranked(self.table.primary_key),
+        )
+
+    def lock_duplicates(self) -> sql.Composed:
+        return self._lock("lock_duplicates")
+
+    def lock_survivors(self) -> sql.Composed:
+        return self._lock("lock_survivors")
+
+    def take_duplicates(self) -> sql.Composed:
+        """The locked duplicates as the root's rows of the batch."""
+        return SQL["take_duplicates"].format(
+            rows=self.of_node.rows, ranked=self._ranked_with_survivor(), values=self._values(), locked=self._locked()
+        )
+
+    def take_all_duplicates(self) -> sql.Composed:
+        return SQL["take_all_duplicates"].format(
+            rows=self.of_node.rows, ranked=self._ranked_with_survivor(), values=self._values()
+        )
+
+    def _bare(self, number: int) -> sql.Identifier:
+        return self.of_node.bare(number)
+
+    def _values(self) -> sql.Composed:
+        return sql.Composed(
+            [template(', "~again".{}, "~again".{}').format(self._bare(n), _survivors(n)) for n in self.node.kept]
+        )
+
+    def _ranked(self, columns: Sequence[int]) -> sql.Composed:
+        return SQL["ranked"].format(columns=comma(self.of_node.column(n) for n in columns), **self._ranking())
+
+    def _ranked_with_survivor(self) -> sql.Composed:
+        survivors = [
+            template("first_value({}) OVER w AS {}").format(self.of_node.column(n), _survivors(n)) for n in self.node.kept
+        ]
+        columns = comma(self.of_node.column(n) for n in self.node.kept)
+        return SQL["ranked_with_survivor"].format(columns=columns, survivors=comma(survivors), **self._ranking())
+
+    def _ranking(self) -> dict[str, Fragment]:
+        """The primary key comes last in the order: no two rows are equal by it."""
+        order: list[Fragment] = [fragment(self.survivor_order)] if self.survivor_order else []
+        return {
+            "table": self.of_node.table,
+            "table_name": self.of_node.name,
+            "survivor_order": comma([*order, *(self.of_node.column(n) for n in self.table.primary_key)]),
+            "joined": self._same_group(),
+        }
+
+    def _same_key(self, left: str) -> Fragment:
+        """The row of the session's table ``left`` has the primary key of the table's own row."""
+        return every(
+            template("{}.{} {} {}").format(ident(left), self._bare(n), fragment(op or "="), self.of_node.column(n))
+            for n, op in self._primary_key()
+        )
+
+    def _primary_key(self) -> list[tuple[int, str | None]]:
+        index = self.table.primary_index
+        assert index is not None  # a table without a primary key is refused before
+        return list(zip(index.columns, index.equality, strict=True))
+
+    def _lock(self, statement: str) -> sql.Composed:
+        return SQL[statement].format(
+            primary_key=comma(self.of_node.column(n) for n in self.table.primary_key),
+            table=self.of_node.table,
+            table_name=self.of_node.name,
+            joined=self._same_key("~picked"),
+        )
+
+    def _locked(self) -> Fragment:
+        """Both the duplicate and its survivor are in our hands."""
+        found = template('EXISTS (SELECT FROM pg_temp."~locked" WHERE {} AND {})')
+
+        def has(which: str, name: Callable[[int], Fragment]) -> Fragment:
+            same = every(
+                template('"~locked".{} {} "~again".{}').format(self._bare(n), fragment(op or "="), name(n))
+                for n, op in self._primary_key()
+            )
+            return found.format(template(which), same)
+
+        return every([has('NOT "~locked"."~survivor"', self._bare), has('"~locked"."~survivor"', _survivors)])
+
+
+def _survivors(number: int) -> sql.Identifier:
+    """The survivor's value of a column, beside each of its duplicates."""
+    return ident(f"~s{number}")

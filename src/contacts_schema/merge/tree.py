@@ -1,0 +1,195 @@
+"""Which tables a merge reaches, in which order, and what may happen to their rows. Pure: no SQL, no I/O."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..catalog.facts import Column, Index, Table
+
+_BOOKKEEPING = re.compile(r"^(date_?)?(created|updated|inserted|modified|changed)(_?(at|on|date|time|timestamp))?$", re.I)
+_SURROGATE = re.compile(r"\b(nextval|gen_random_uuid|uuid_generate_v[1-7]\w*|uuidv[47])\(", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """One column of a reference. ``equality`` is the operator parent = child; ``cast`` the child's type if it differs."""
+
+    child: int
+    parent: int
+    equality: str
+    cast: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """One way in which rows of ``child`` refer to rows of ``parent``; a foreign key, or declared by the user."""
+
+    name: str
+    child: int
+    parent: int
+    pairs: tuple[Pair, ...]
+    condition: str | None = None
+    declared: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One table of the merge. ``incoming`` come from earlier nodes, ``own`` are the table's references to itself.
+
+    ``moved`` are the columns whose values may change, ``referenced`` those that other rows hold, ``uniques`` the
+    unique indexes that a changed value may violate: its rows can then be duplicates of each other.
+    """
+
+    position: int
+    table: Table
+    incoming: tuple[Edge, ...]
+    own: tuple[Edge, ...]
+    outgoing: tuple[Edge, ...]
+    moved: tuple[int, ...]
+    own_moved: tuple[int, ...]
+    uniques: tuple[Index, ...]
+    exclusions: tuple[Index, ...]
+
+    @property
+    def is_root(self) -> bool:
+        return self.position == 0
+
+    @property
+    def merges(self) -> bool:
+        return self.is_root or bool(self.uniques)
+
+    @cached_property
+    def kept(self) -> tuple[int, ...]:
+        """Columns whose old and new values are kept while a batch runs."""
+        referenced = {pair.parent for edge in (*self.outgoing, *self.own) for pair in edge.pairs}
+        return tuple(sorted({*self.table.primary_key, *self.moved, *self.own_moved, *referenced}))
+
+    @cached_property
+    def changed(self) -> tuple[int, ...]:
+        """Columns that an UPDATE of this table sets."""
+        return tuple(sorted({*self.moved, *self.own_moved}))
+
+    @cached_property
+    def key_changes(self) -> bool:
+        """Whether an UPDATE changes a column of a key, which takes the stronger row lock."""
+        keyed = {number for index in self.table.indexes if index.unique for number in index.columns}
+        return bool(keyed & set(self.changed))
+
+    @cached_property
+    def stamped(self) -> bool:
+        """Whether a trigger may change further columns of an updated row (``updated_at``)."""
+        return any(t.before and t.row and t.on_update and t.enabled != "D" for t in self.table.triggers)
+
+    @cached_property
+    def content(self) -> tuple[int, ...]:
+        """Columns that say something: neither identity, nor reference, nor the row's own bookkeeping of time."""
+        excluded = {*self.table.primary_key, *self.moved}
+        return tuple(c.number for c in self.table.columns if c.number not in excluded and not _incidental(c))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """Nodes in the order of processing, the root first; ``cycles`` are references that lead back up."""
+
+    nodes: tuple[Node, ...]
+    cycles: tuple[Edge, ...]
+
+    @property
+    def root(self) -> Node:
+        return self.nodes[0]
+
+    @cached_property
+    def by_table(self) -> Mapping[int, Node]:
+        return {node.table.oid: node for node in self.nodes}
+
+
+def _incidental(column: Column) -> bool:
+    stamp = column.base_type.startswith("timestamp") or column.base_type == "date"
+    surrogate = column.default is not None and _SURROGATE.search(column.default) is not None
+    return bool(column.generated or column.identity or surrogate or (stamp and _BOOKKEEPING.match(column.name)))
+
+
+def grow(root: Table, key: Sequence[int], tables: Mapping[int, Table], edges: Iterable[Edge]) -> Tree:
+    """Find the tables that merging rows of ``root``, duplicates by ``key``, reaches through ``edges``."""
+    growth = _Growth(root=root, key=frozenset(key), tables=tables, edges=tuple(edges))
+    return growth.tree()
+
+
+class _Growth:
+    def __init__(
+        self, *, root: Table, key: frozenset[int], tables: Mapping[int, Table], edges: tuple[Edge, ...]
+    ) -> None:
+        self.root, self.key, self.tables, self.edges = root, key, tables, edges
+        self.moved: dict[int, set[int]] = {root.oid: set()}
+        self.used: list[Edge] = []
+
+    def tree(self) -> Tree:
+        while self._spread():
+            pass
+        order, cycles = self._order()
+        return Tree(nodes=tuple(self._node(i, oid, order) for i, oid in enumerate(order)), cycles=tuple(cycles))
+
+    def _spread(self) -> bool:
+        """Follow every edge out of the tables reached so far; say whether that reached anything new."""
+        before = (len(self.used), {oid: len(moved) for oid, moved in self.moved.items()})
+        for edge in self.edges:
+            if edge.parent in self.moved and self._moving(edge):
+                if edge not in self.used:
+                    self.used.append(edge)
+                self.moved.setdefault(edge.child, set()).update(self._moving(edge))
+        return before != (len(self.used), {oid: len(moved) for oid, moved in self.moved.items()})
+
+    def _moving(self, edge: Edge) -> set[int]:
+        """The child's columns whose values a merge of the parent changes."""
+        if edge.parent == self.root.oid:
+            return {pair.child for pair in edge.pairs if pair.parent not in self.key}
+        if self._uniques(edge.parent):
+            return {pair.child for pair in edge.pairs}
+        return {pair.child for pair in edge.pairs if pair.parent in self.moved[edge.parent]}
+
+    def _tested(self, oid: int) -> list[Index]:
+        """Indexes that a changed value may violate. A generated column may depend on any other."""
+        table, moved = self.tables[oid], self.moved[oid]
+        volatile = moved | {c.number for c in table.columns if c.generated} if moved else set()
+        return [i for i in table.indexes if i.ready and volatile & {*i.columns, *i.mentions}]
+
+    def _uniques(self, oid: int) -> list[Index]:
+        return [index for index in self._tested(oid) if index.unique and not index.exclusion]
+
+    def _order(self) -> tuple[list[int], list[Edge]]:
+        """Parents before children; an edge that would close a circle is set aside."""
+        order: list[int] = []
+        cycles: list[Edge] = []
+        stack: list[int] = []
+
+        def visit(oid: int) -> None:
+            stack.append(oid)
+            for edge in self.used:
+                if edge.parent != oid or edge.child == oid or edge.child in order:
+                    continue
+                if edge.child in stack:
+                    cycles.append(edge)
+                else:
+                    visit(edge.child)
+            stack.pop()
+            order.append(oid)
+
+        visit(self.root.oid)
+        return order[::-1], cycles
+
+    def _node(self, position: int, oid: int, order: list[int]) -> Node:
+        earlier, later = order[:position], order[position + 1 :]
+        own = tuple(e for e in self.used if e.parent == oid == e.child)
+        incoming = tuple(e for e in self.used if e.child == oid and e.parent in earlier)
+        return Node(
+            position=position,
+            table=self.tables[oid],
+            incoming=incoming,
+            own=own,
+            outgoing=tuple(e for e in self.used if e.parent == oid and e.child in later),
+            moved=tuple(sorted(set().union(*(self._moving(e) for e in incoming)))),
+            own_moved=tuple(sorted(set().union(*(self._moving(e) for e in own)))),
+            uniques=() if position == 0 else tuple(self._uniques(oid)),
+            exclusions=tuple(i for i in self._tested(oid) if i.exclusion),
+        )

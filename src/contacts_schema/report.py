@@ -1,0 +1,55 @@
+"""What a run says while it goes on, and what it says at its end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a run did.
+
+    `references_moved` counts child rows by table. `kept` holds a line for each thing that people changed
+    since and that a restore therefore left alone, by table and primary key. `seconds` is wall time.
+    """
+
+    groups: int = 0
+    rows_merged: int = 0
+    references_moved: Mapping[str, int] = field(default_factory=dict)
+    rows_archived: int = 0
+    rows_restored: int = 0
+    kept: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class Progress(Protocol):
+    """Who listens to a run."""
+
+    def step(self, name: str) -> None:
+        """Begin a named step; the one before it is at its end."""
+
+    def total(self, groups: int) -> None:
+        """Tell how many groups the current step has to work off."""
+
+    def advance(self, groups: int, rows: int) -> None:
+        """Tell how many more groups and rows are done."""
+
+    def note(self, message: str) -> None:
+        """Say something at once: a wait for a lock, a retry, a warning."""
+
+
+class Silent:
+    """A Progress that says nothing, for use as a library."""
+
+    def step(self, name: str) -> None:
+        """Ignore it."""
+
+    def total(self, groups: int) -> None:
+        """Ignore it."""
+
+    def advance(self, groups: int, rows: int) -> None:
+        """Ignore it."""
+
+    def note(self, message: str) -> None:
+        """Ignore it."""

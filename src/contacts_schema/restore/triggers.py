@@ -1,0 +1,46 @@
+"""Lets a table's triggers rest for one transaction, each put back to the very state it had."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import Connection
+
+from ..catalog.facts import Table, Trigger
+from ..compose import Fragment, comma, ident, template
+from .sources import SQL
+
+_ENABLE = {"O": "ENABLE TRIGGER", "R": "ENABLE REPLICA TRIGGER", "A": "ENABLE ALWAYS TRIGGER"}
+
+
+def lock(connection: Connection[Any], tables: Iterable[Table]) -> None:
+    """Lock what the batch writes to, always in one order; strongly where triggers must rest."""
+    ordered = sorted({table.oid: table for table in tables}.values(), key=lambda t: t.oid)
+    for table in ordered:
+        mode = template("SHARE ROW EXCLUSIVE" if _active(table) else "ROW EXCLUSIVE")
+        names: Fragment = comma([ident(table.schema, table.name)])
+        connection.execute(SQL["lock_tables"].format(tables=names, mode=mode), {})
+
+
+@contextmanager
+def resting(connection: Connection[Any], tables: Iterable[Table]) -> Iterator[None]:
+    """No user trigger of these tables fires meanwhile: each row comes back as it was.
+
+    Not ``session_replication_role``: that would let foreign keys rest too. An error leaves the states to the
+    transaction that is rolled back.
+    """
+    active = [(table, trigger) for table in tables for trigger in _active(table)]
+    for table, trigger in active:
+        _alter(connection, table, trigger, "DISABLE TRIGGER")
+    yield
+    for table, trigger in active:
+        _alter(connection, table, trigger, _ENABLE[trigger.enabled])
+
+
+def _active(table: Table) -> list[Trigger]:
+    return [trigger for trigger in table.triggers if trigger.enabled != "D"]
+
+
+def _alter(connection: Connection[Any], table: Table, trigger: Trigger, action: str) -> None:
+    statement = template(f"ALTER TABLE {{}} {action} {{}}").format(ident(table.schema, table.name), ident(trigger.name))
+    connection.execute(statement, {})

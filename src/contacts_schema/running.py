@@ -1,0 +1,54 @@
+"""Runs one operation: a connection of its own, somebody to tell, the engine, a summary."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from alembic.runtime.migration import MigrationContext
+
+from contacts_schema import execute
+from contacts_schema.configuration import settings_from
+from contacts_schema.connections import left_alone, own_connection
+from contacts_schema.console import progress_for, summary
+from contacts_schema.errors import OfflineUnavailable, StatementFailed
+from contacts_schema.report import Progress, Report
+from contacts_schema.settings import Settings
+from contacts_schema.settings_arguments import Arguments, applied
+
+Work = Callable[[psycopg.Connection[Any], Settings, Progress], Report]
+
+_WORK: Final[dict[str, tuple[Work, str]]] = {
+    "merge_duplicates": (execute.merge_duplicates, "duplicates merged"),
+    "restore_duplicates": (execute.restore_duplicates, "duplicates restored"),
+    "create_unique_constraint_online": (execute.add_constraint, "unique constraint in place"),
+    "drop_unique_constraint_online": (execute.drop_constraint, "unique constraint dropped"),
+}
+
+
+def run(context: MigrationContext, directive: str, given: Arguments) -> Report:
+    """Do what a directive says. Raises ContactsSchemaError."""
+    if context.as_sql or context.bind is None:
+        raise OfflineUnavailable
+    settings = applied(settings_from(context.config), given)
+    work, title = _WORK[directive]
+    with (
+        named_errors(),
+        left_alone(context) as session,
+        own_connection(context.bind.engine, session) as connection,
+    ):
+        progress = progress_for(sys.stderr)
+        with progress:
+            report = work(connection, settings, progress)
+        progress.note(summary(report, title))
+    return report
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Turn an unexpected psycopg error into one without the server's text, which can hold phone numbers."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise StatementFailed(error.sqlstate, error.diag.table_name, error.diag.constraint_name) from None

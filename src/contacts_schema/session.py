@@ -1,0 +1,127 @@
+"""The connection a run works on: its settings, the pooler behind which it must not be, the lock that it alone may hold."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import scalar_row
+
+from .errors import AnotherRunInProgress, Reason, Refused
+from .report import Progress
+from .retry import patiently
+from .settings import Settings
+
+# A lock of ours that no other program takes by chance: "contacts" as ASCII.
+_LOCK_CLASS = int.from_bytes(b"cont")
+_LOCK_ATTEMPTS = 5
+
+_SESSION = {
+    # A run lasts as long as the table is large, and a role's own limits are made for requests.
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    # Under FORCE ROW LEVEL SECURITY rows would silently be missing; with this the server says 42501.
+    "row_security": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    # A lost tail of batches is found again as duplicates; what others commit is flushed by their own commits.
+    "synchronous_commit": "off",
+    # Many small statements: compiling one costs more than running it.
+    "jit": "off",
+    "client_min_messages": "warning",
+    "application_name": "contacts_schema",
+}
+
+
+def prepare(connection: Connection[Any], settings: Settings) -> None:
+    """Set up the session. Raises Refused behind a transaction pooler, before anything is set: it would leak."""
+    refuse_pooler(connection)
+    for name, value in _SESSION.items():
+        connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
+    set_lock_timeout(connection, settings.lock_timeout)
+
+
+def set_lock_timeout(connection: Connection[Any], milliseconds: int) -> None:
+    connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", [f"{milliseconds}ms"])
+
+
+@contextmanager
+def waiting_long(connection: Connection[Any], settings: Settings) -> Iterator[None]:
+    """No lock timeout for CREATE INDEX CONCURRENTLY: it holds nobody up while it waits."""
+    set_lock_timeout(connection, 0)
+    try:
+        yield
+    finally:
+        if not connection.broken and not connection.closed:
+            set_lock_timeout(connection, settings.lock_timeout)
+
+
+def refuse_pooler(connection: Connection[Any]) -> None:
+    """Raise Refused where the server's backend is not ours alone.
+
+    A transaction pooler gives a second client the backend that the first has just left.
+    """
+    first = _backend(connection)
+    with _beside(connection) as other, other.transaction():
+        shared = _backend(other) == first
+        moved = _backend(connection) != first
+    if shared or moved or _backend(connection) != first:
+        raise Refused([_POOLED])
+
+
+_POOLED = Reason(
+    problem="the connection goes through a transaction pooler: session settings and locks would reach other clients",
+    way_on="use a direct connection or session pooling (on Supabase port 5432 instead of 6543)",
+    code="transaction_pooler",
+)
+
+
+def _beside(connection: Connection[Any]) -> Connection[Any]:
+    """A second connection to the same place."""
+    info = connection.info
+    return psycopg.connect(info.dsn, password=info.password or None, autocommit=True)
+
+
+def _backend(connection: Connection[Any]) -> int:
+    return int(_scalar(connection, "SELECT pg_catalog.pg_backend_pid()"))
+
+
+@contextmanager
+def alone(connection: Connection[Any], table: int, progress: Progress) -> Iterator[None]:
+    """Hold the deployer's lock for one table, on the connection that does the work: they live and die together.
+
+    Polls: a session that waited inside pg_advisory_lock would deadlock with CREATE INDEX CONCURRENTLY. Raises
+    AnotherRunInProgress.
+    """
+    key = [_LOCK_CLASS, _signed(table)]
+    _take(connection, key, progress)
+    try:
+        yield
+    finally:
+        if not connection.broken and not connection.closed:
+            connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s, %s)", key)
+
+
+def _take(connection: Connection[Any], key: list[int], progress: Progress) -> None:
+    for _ in patiently(_LOCK_ATTEMPTS):
+        if _scalar(connection, "SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", key):
+            return
+        progress.note("another run is going on; waiting for it")
+    raise AnotherRunInProgress(_scalar(connection, _HOLDER, key))
+
+
+_HOLDER = """
+SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
+  AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND classid::bigint = %s AND objid::bigint = %s & 4294967295
+"""
+
+
+def _signed(oid: int) -> int:
+    return oid - (1 << 32) if oid >= 1 << 31 else oid
+
+
+def _scalar(connection: Connection[Any], statement: str, values: list[Any] | None = None) -> Any:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(statement, values).fetchone()  # type: ignore[arg-type]  # literals of this module

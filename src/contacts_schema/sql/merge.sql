@@ -1,0 +1,317 @@
+-- name: create_rows
+-- The rows of one table that the batch at hand changes: where they are, what they held, what they will hold, and,
+-- where they are duplicates, the row that is kept in their place. Private to the session, emptied at each commit.
+-- The types are the source's own, so that every value comes back bit for bit.
+CREATE TEMPORARY TABLE {rows} ON COMMIT DELETE ROWS AS
+SELECT 0::bigint AS "~row", 0::oid AS "~rel", NULL::tid AS "~tid", 0::bigint AS "~unit",
+       NULL::oid AS "~keeper_rel", NULL::tid AS "~keeper", false AS "~contradiction"{values}{sources}
+FROM {table} WITH NO DATA
+
+-- name: create_hits
+CREATE TEMPORARY TABLE {hits} ("~rel" oid NOT NULL, "~tid" tid NOT NULL) ON COMMIT DELETE ROWS
+
+-- name: create_sequence
+CREATE TEMPORARY SEQUENCE "~row"
+
+-- name: create_work
+-- The groups of one pass: their key, and how many duplicates at most a batch takes from them at once.
+CREATE TEMPORARY TABLE "~work" AS
+SELECT 0::bigint AS "~n", 0::bigint AS "~size"{keys} FROM {table} WITH NO DATA
+
+-- name: create_picked
+CREATE TEMPORARY TABLE "~picked" ON COMMIT DELETE ROWS AS
+SELECT 0::bigint AS "~n", 0::bigint AS "~rank"{primary_key} FROM {table} WITH NO DATA
+
+-- name: create_locked
+CREATE TEMPORARY TABLE "~locked" ON COMMIT DELETE ROWS AS
+SELECT false AS "~survivor"{primary_key} FROM {table} WITH NO DATA
+
+-- name: find_groups
+-- Lock: none beyond reading. Keys group as the unique index will group them; NULL is never equal to anything.
+-- A group larger than a batch is listed several times and shrinks slice by slice.
+INSERT INTO pg_temp."~work"
+SELECT row_number() OVER (ORDER BY "~slice"), "~size"{key_names}
+FROM (
+    SELECT {keys}, "~slice", least(%(cap)s, "~extra" - "~slice" * %(cap)s) AS "~size"
+    FROM ({groups}) AS "~g", LATERAL generate_series(0, ("~extra" - 1) / %(cap)s) AS "~slice"
+    WHERE {eligible}
+) AS "~slices"
+
+-- name: all_groups
+SELECT {keys}, count(*) - 1 AS "~extra" FROM {table} WHERE {has_key} GROUP BY {keys} HAVING count(*) > 1
+
+-- name: recent_groups
+-- Groups that a row belongs to which was written since: others are known. Rows of a key are found through the index.
+SELECT {table_keys}, count(*) - 1 AS "~extra"
+FROM (SELECT DISTINCT {aliased_keys} FROM {table} WHERE age(xmin) <= age(%(since)s::xid8::xid) AND {has_key}) AS "~work"
+JOIN {table} AS {name} ON {joined} GROUP BY {table_keys} HAVING count(*) > 1
+
+-- name: snapshot
+SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text AS since
+
+-- name: index_work
+CREATE UNIQUE INDEX ON pg_temp."~work" ("~n")
+
+-- name: analyze_work
+ANALYZE pg_temp."~work"
+
+-- name: count_work
+SELECT count(*) AS slices, coalesce(sum("~size"), 0)::bigint AS duplicates FROM pg_temp."~work"
+
+-- name: empty_work
+TRUNCATE pg_temp."~work"
+
+-- name: batch_end
+-- How far a batch reaches: so many groups, and not more duplicates than a batch may hold.
+SELECT max("~n") AS "end", count(*) AS groups FROM (
+    SELECT "~n", sum("~size") OVER (ORDER BY "~n") AS "~sum"
+    FROM pg_temp."~work" WHERE "~n" > %(after)s ORDER BY "~n" LIMIT %(groups)s
+) AS "~next" WHERE "~sum" <= %(cap)s OR "~n" = %(after)s + 1
+
+-- name: lock_tables
+-- Lock: ROW EXCLUSIVE, which every writer takes too. It holds off DDL, so that the plan stays true until the commit.
+LOCK TABLE {tables} IN ROW EXCLUSIVE MODE
+
+-- name: pick
+-- The members of the batch's groups, the survivor first, through the index on the key.
+INSERT INTO pg_temp."~picked"
+SELECT "~n", "~rank"{primary_key} FROM ({ranked}) AS "~ranked" WHERE "~rank" <= %(cap)s + 1
+
+-- name: ranked
+SELECT "~work"."~n", {columns}, {table_name}.tableoid AS "~rel", {table_name}.ctid AS "~tid",
+       row_number() OVER (PARTITION BY "~work"."~n" ORDER BY {survivor_order}) AS "~rank"
+FROM pg_temp."~work" JOIN {table} AS {table_name} ON {joined}
+WHERE "~work"."~n" > %(after)s AND "~work"."~n" <= %(end)s
+
+-- name: lock_duplicates
+-- Lock: FOR UPDATE on the duplicates, by primary key. It waits for an insert that refers to one of them, and makes
+-- later ones wait. SKIP LOCKED: to wait while holding other rows can make a writer the victim of a deadlock; a group
+-- that is in somebody's hands is left for the next look.
+WITH "~free" AS (
+    SELECT {primary_key} FROM pg_temp."~picked" JOIN {table} AS {table_name} ON {joined}
+    WHERE "~picked"."~rank" > 1 ORDER BY {primary_key}
+    FOR UPDATE OF {table_name} SKIP LOCKED
+)
+INSERT INTO pg_temp."~locked" SELECT false, "~free".* FROM "~free"
+
+-- name: lock_survivors
+-- Lock: FOR NO KEY UPDATE on the survivors, so that a writer may still refer to them.
+WITH "~free" AS (
+    SELECT {primary_key} FROM pg_temp."~picked" JOIN {table} AS {table_name} ON {joined}
+    WHERE "~picked"."~rank" = 1 ORDER BY {primary_key}
+    FOR NO KEY UPDATE OF {table_name} SKIP LOCKED
+)
+INSERT INTO pg_temp."~locked" SELECT true, "~free".* FROM "~free"
+
+-- name: ranked_with_survivor
+-- Every member of the batch's groups, with what its survivor holds beside it.
+SELECT "~work"."~n", {columns}, {table_name}.tableoid AS "~rel", {table_name}.ctid AS "~tid", row_number() OVER w AS "~rank",
+       first_value({table_name}.tableoid) OVER w AS "~keeper_rel", first_value({table_name}.ctid) OVER w AS "~keeper", {survivors}
+FROM pg_temp."~work" JOIN {table} AS {table_name} ON {joined}
+WHERE "~work"."~n" > %(after)s AND "~work"."~n" <= %(end)s
+WINDOW w AS (PARTITION BY "~work"."~n" ORDER BY {survivor_order})
+
+-- name: take_duplicates
+-- A new statement, a new snapshot: only rows that are locked, still in their group and still behind the same survivor.
+INSERT INTO {rows}
+SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~rank", "~keeper_rel", "~keeper", false{values}
+FROM ({ranked}) AS "~again"
+WHERE "~rank" BETWEEN 2 AND %(cap)s + 1 AND {locked}
+ORDER BY "~n", "~rank"
+
+-- name: take_all_duplicates
+-- The same for a look ahead at every group at once, without a lock.
+INSERT INTO {rows}
+SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~rank", "~keeper_rel", "~keeper", false{values}
+FROM ({ranked}) AS "~again" WHERE "~rank" > 1
+
+-- name: hit
+-- The child rows that refer to a changed row. Lock: on those rows, NOWAIT; FOR UPDATE where a key of theirs changes
+-- or where they may turn out to be duplicates themselves, else FOR NO KEY UPDATE.
+WITH "~found" AS (
+    SELECT {name}.tableoid AS "~rel", {name}.ctid AS "~tid"
+    FROM {parent} AS "~p" JOIN {table} AS {name} ON {joined}
+    WHERE {changed} AND {condition}
+    {lock}
+)
+INSERT INTO {hits} SELECT "~rel", "~tid" FROM "~found"
+
+-- name: hit_image
+-- The same where one reference alone decides: the rows with their new image at once.
+WITH "~found" AS (
+    SELECT {name}.tableoid AS "~rel", {name}.ctid AS "~tid", "~p"."~unit"{values}
+    FROM {parent} AS "~p" JOIN {table} AS {name} ON {joined}
+    WHERE {changed} AND {condition}
+    {lock}
+)
+INSERT INTO {rows} SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~unit", NULL, NULL, false{value_names} FROM "~found"
+
+-- name: hit_own
+-- Rows that refer to a duplicate of their own table and are none themselves. Lock: FOR NO KEY UPDATE, NOWAIT.
+WITH "~found" AS (
+    SELECT {name}.tableoid AS "~rel", {name}.ctid AS "~tid"
+    FROM {parent} AS "~p" JOIN {table} AS {name} ON {joined}
+    WHERE {changed} AND {condition} AND NOT EXISTS (
+        SELECT FROM {parent} AS "~x" WHERE "~x"."~tid" = {name}.ctid AND "~x"."~rel" = {name}.tableoid AND "~x"."~keeper" IS NOT NULL)
+    {lock}
+)
+INSERT INTO {hits} SELECT "~rel", "~tid" FROM "~found"
+
+-- name: empty_hits
+DELETE FROM {hits}
+
+-- name: image
+-- The whole new image of each row, all of its references at once.
+INSERT INTO {rows}
+SELECT nextval('pg_temp."~row"'), "~h"."~rel", "~h"."~tid", least({units}), NULL, NULL, {contradiction}{values}{sources}
+FROM (SELECT DISTINCT "~rel", "~tid" FROM {hits}) AS "~h"
+JOIN {table} AS {name} ON {name}.ctid = "~h"."~tid" AND {name}.tableoid = "~h"."~rel"
+{parents}
+
+-- name: image_own
+-- Rows that change only through a reference to their own table join the others with their values as they are.
+INSERT INTO {rows}
+SELECT nextval('pg_temp."~row"'), "~h"."~rel", "~h"."~tid", 0, NULL, NULL, false{values}{sources}
+FROM (SELECT DISTINCT "~rel", "~tid" FROM {hits}) AS "~h"
+JOIN {table} AS {name} ON {name}.ctid = "~h"."~tid" AND {name}.tableoid = "~h"."~rel"
+WHERE NOT EXISTS (SELECT FROM {rows} AS "~x" WHERE "~x"."~tid" = "~h"."~tid" AND "~x"."~rel" = "~h"."~rel")
+
+-- name: point_own
+UPDATE {rows} AS "~r" SET {values}
+FROM {table} AS {name}, {rows} AS "~p"
+WHERE {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel" AND "~r"."~keeper" IS NULL
+  AND {joined} AND {changed} AND {condition}
+
+-- name: projected
+-- The table as it will be: a subquery whose columns replace the old ones, for the index's own expressions to read.
+SELECT "~r"."~rel", "~r"."~tid", "~r"."~unit", {columns}
+FROM {rows} AS "~r" JOIN {table} AS {name} ON {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel"
+WHERE "~r"."~keeper" IS NULL
+
+-- name: generated
+SELECT "~i".*{generated} FROM ({projected}) AS "~i"
+
+-- name: collide
+-- Rows that one unique index would hold to be equal once they are moved: the row that is not moved is kept, else the
+-- one of the better ranked duplicate. Reads through the index itself.
+WITH "~moved" AS MATERIALIZED (
+    SELECT "~rel", "~tid", "~unit"{order_names}, {keys} FROM ({image}) AS "~image" WHERE {indexed}
+), "~all" AS (
+    SELECT true AS "~is_moved", "~moved".* FROM "~moved"
+  UNION ALL
+    SELECT false, {name}.tableoid, {name}.ctid, 0{order_values}, {key_names_q}
+    FROM (SELECT DISTINCT {key_names} FROM "~moved") AS "~q" JOIN {table} AS {name} ON {joined}
+    WHERE {predicate} AND NOT EXISTS (
+        SELECT FROM {rows} AS "~x" WHERE "~x"."~tid" = {name}.ctid AND "~x"."~rel" = {name}.tableoid)
+), "~ranked" AS (
+    SELECT "~rel", "~tid", row_number() OVER w AS "~n", first_value("~rel") OVER w AS "~keeper_rel", first_value("~tid") OVER w AS "~keeper"
+    FROM "~all" WINDOW w AS (PARTITION BY {key_names} ORDER BY "~is_moved", "~unit"{order_names}, "~tid")
+)
+UPDATE {rows} AS "~r" SET "~keeper_rel" = "~ranked"."~keeper_rel", "~keeper" = "~ranked"."~keeper"
+FROM "~ranked" WHERE "~ranked"."~n" > 1 AND "~r"."~tid" = "~ranked"."~tid" AND "~r"."~rel" = "~ranked"."~rel"
+
+-- name: follow_keepers
+-- A row kept under one index may be a duplicate under the next.
+UPDATE {rows} AS "~r" SET "~keeper_rel" = "~k"."~keeper_rel", "~keeper" = "~k"."~keeper"
+FROM {rows} AS "~k" WHERE "~k"."~tid" = "~r"."~keeper" AND "~k"."~rel" = "~r"."~keeper_rel" AND "~k"."~keeper" IS NOT NULL
+
+-- name: lock_keepers
+-- Lock: FOR NO KEY UPDATE, NOWAIT, on the rows that stay.
+WITH "~wanted" AS MATERIALIZED (
+    SELECT DISTINCT "~keeper_rel", "~keeper" FROM {rows} WHERE "~keeper" IS NOT NULL
+), "~found" AS (
+    SELECT 1 FROM "~wanted" JOIN {table} AS {name} ON {name}.ctid = "~wanted"."~keeper" AND {name}.tableoid = "~wanted"."~keeper_rel"
+    {lock}
+)
+SELECT (SELECT count(*) FROM "~wanted") - (SELECT count(*) FROM "~found") AS missing
+
+-- name: take_keepers
+-- What refers to a duplicate will refer to the row that is kept, under the values that one will have.
+UPDATE {rows} AS "~r" SET {values}
+FROM {table} AS {name} LEFT JOIN {rows} AS "~k" ON "~k"."~tid" = {name}.ctid AND "~k"."~rel" = {name}.tableoid
+WHERE {name}.ctid = "~r"."~keeper" AND {name}.tableoid = "~r"."~keeper_rel"
+
+-- name: different
+-- Rows that collide and say different things: they are not duplicates of each other.
+SELECT count(*) AS rows FROM {rows} AS "~r"
+JOIN {table} AS "~a" ON "~a".ctid = "~r"."~tid" AND "~a".tableoid = "~r"."~rel"
+JOIN {table} AS "~b" ON "~b".ctid = "~r"."~keeper" AND "~b".tableoid = "~r"."~keeper_rel"
+LEFT JOIN {rows} AS "~k" ON "~k"."~tid" = "~r"."~keeper" AND "~k"."~rel" = "~r"."~keeper_rel"
+WHERE "~r"."~keeper" IS NOT NULL AND {differ}
+
+-- name: tally
+SELECT count(*) FILTER (WHERE "~keeper" IS NOT NULL) AS merged, count(*) FILTER (WHERE "~keeper" IS NULL) AS moved,
+       count(*) FILTER (WHERE "~contradiction" AND "~keeper" IS NULL) AS contradictions,
+       count(*) FILTER (WHERE "~keeper" IS NULL AND ({unkeyed})) AS unkeyed
+FROM {rows}
+
+-- name: cycle
+-- Rows of a table further up that refer to a row merged further down.
+SELECT count(*) AS rows FROM {parent} AS "~p" JOIN {table} AS {name} ON {joined} WHERE {changed} AND {condition}
+
+-- name: count_column
+SELECT count(*) AS rows FROM {rows} AS "~r" WHERE "~r"."~keeper" IS NULL AND ({changed})
+
+-- name: move
+-- Every reference of the batch, in one statement with one UPDATE a table, so that a moved key and those who hold it
+-- change together. Lock: the rows are locked already.
+WITH {moves}
+SELECT {counts}
+
+-- name: move_table
+{moved} AS (
+    UPDATE {table} AS {name} SET {values}
+    FROM {rows} AS "~r"{before}
+    WHERE {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel" AND "~r"."~keeper" IS NULL{same}
+    RETURNING {journaled}
+), {kept} AS (
+    INSERT INTO {journal} ({columns}) SELECT %(move)s, {moved}.* FROM {moved}
+)
+
+-- name: remove
+-- Prove that nothing refers to the duplicates any more, then delete them into the archive, which so holds exactly
+-- what was removed. A row that is still referred to is not deleted; the count then differs and the batch is undone.
+WITH "~gone" AS (
+    DELETE FROM {table} AS {name} USING {rows} AS "~r"
+    WHERE "~r"."~keeper" IS NOT NULL AND {same_key} AND {unreferenced}
+    RETURNING "~r"."~row", "~r"."~unit", {keeper_key}, {columns}
+), "~kept" AS (
+    INSERT INTO {archive} ("~op", "~row", "~unit", {archived})
+    SELECT %(op)s, "~gone".* FROM "~gone" ORDER BY "~gone"."~row"
+)
+SELECT count(*) AS rows FROM "~gone"
+
+-- name: fill
+-- Empty columns of the survivors take the first value that a duplicate had. After the delete: a unique value may move.
+WITH "~filled" AS (
+    UPDATE {table} AS {name} SET {values}
+    FROM (SELECT DISTINCT {keeper_key} FROM {archive} AS "~a" WHERE "~a"."~op" = %(op)s) AS "~s", {table} AS "~before"
+    WHERE {same_key} AND {same_before} AND {lacking}
+    RETURNING {journaled}
+)
+INSERT INTO {journal} ({columns}) SELECT %(fill)s, "~filled".* FROM "~filled"
+
+-- name: counters
+-- What this transaction did to each table so far, triggers and cascades included.
+SELECT t.oid::bigint AS table, sum(pg_catalog.pg_stat_get_xact_tuples_inserted(p.relid))::bigint AS inserted,
+       sum(pg_catalog.pg_stat_get_xact_tuples_updated(p.relid))::bigint AS updated,
+       sum(pg_catalog.pg_stat_get_xact_tuples_deleted(p.relid))::bigint AS deleted
+FROM pg_catalog.unnest(%(oids)s::oid[]) AS t(oid) CROSS JOIN LATERAL (
+    SELECT relid FROM pg_catalog.pg_partition_tree(t.oid) UNION SELECT t.oid
+) AS p(relid)
+GROUP BY 1
+
+-- name: violated_check
+-- Rows whose new image a CHECK would reject.
+SELECT count(*) AS rows FROM ({image}) AS "~image" WHERE NOT {expression}
+
+-- name: violated_exclusion
+-- Rows whose new image an exclusion constraint would reject, against rows that stay where they are.
+SELECT count(*) AS rows FROM (SELECT "~rel", "~tid", {keys} FROM ({image}) AS "~image" WHERE {indexed}) AS "~q"
+JOIN {table} AS {name} ON {joined}
+WHERE {predicate} AND NOT EXISTS (SELECT FROM {rows} AS "~x" WHERE "~x"."~tid" = {name}.ctid AND "~x"."~rel" = {name}.tableoid)
+
+-- name: violated_exclusion_among
+-- The same among the rows that move.
+WITH "~q" AS (SELECT "~rel", "~tid", {keys} FROM ({image}) AS "~image" WHERE {indexed})
+SELECT count(*) AS rows FROM "~q" JOIN "~q" AS "~q2" ON ("~q"."~rel", "~q"."~tid") < ("~q2"."~rel", "~q2"."~tid") AND {joined}

@@ -1,0 +1,94 @@
+-- name: batches
+-- What was done to one table, newest first.
+SELECT b.id FROM {schema}.batch AS b JOIN {schema}.run AS r ON r.id = b.run
+WHERE r.source = %(source)s OR (r.source_schema = %(source_schema)s AND r.source_name = %(source_name)s)
+ORDER BY b.id DESC
+
+-- name: ops
+SELECT o.id, o.kind, o.relations FROM {schema}.op AS o WHERE o.batch = %(batch)s ORDER BY o.id DESC
+
+-- name: relations
+SELECT r.id, r.kind, r.name, r.source::bigint AS source, r.source_schema, r.source_name, r.numbers, r.names, r.keys, r.key_names, r.moving,
+       pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %(schema)s::text, r.name))::oid::bigint AS oid
+FROM {schema}.relation AS r
+
+-- name: create_left
+-- Rows of the batch at hand that could not be brought back: references stay with the rows that took their place.
+CREATE TEMPORARY TABLE IF NOT EXISTS "~left" ("~row" bigint NOT NULL) ON COMMIT DELETE ROWS
+
+-- name: note_left
+INSERT INTO pg_temp."~left" SELECT "~row" FROM {archive} WHERE "~op" = ANY (%(ops)s)
+
+-- name: lock_tables
+-- Lock: ROW EXCLUSIVE; SHARE ROW EXCLUSIVE where triggers rest, for one batch, so that no writer misses them.
+LOCK TABLE {tables} IN {mode} MODE
+
+-- name: insert
+-- Bring archived rows back under their own keys. Assigned, not cast: a value that no longer fits is refused.
+WITH "~back" AS (
+    DELETE FROM {archive} WHERE "~op" = %(op)s AND (%(only)s::bigint IS NULL OR "~id" = %(only)s) RETURNING *
+), "~in" AS (
+    INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {archived} FROM "~back" RETURNING 1
+)
+SELECT count(*) AS rows FROM "~in"
+
+-- name: undo
+-- Give changed rows their old values where they still hold ours, one UPDATE a table, all in one statement.
+WITH {updates}
+SELECT {counts}
+
+-- name: undo_table
+{undone} AS (
+    UPDATE {table} AS "~t" SET {values} FROM {journal} AS "~j"{matched}
+    WHERE "~j"."~op" = %(op)s AND (%(only)s::bigint IS NULL OR "~j"."~id" = %(only)s) AND {same_row} AND {ours}
+    RETURNING 1
+)
+
+-- name: matched
+-- A row without a primary key is known by its image; rows with one image are interchangeable.
+, (
+    SELECT "~c"."~tid", "~c"."~rel", "~i"."~id"
+    FROM (SELECT "~id", {journal_image} AS "~image", row_number() OVER (PARTITION BY {journal_image} ORDER BY "~id") AS "~n"
+          FROM {journal} WHERE "~op" = %(op)s) AS "~i"
+    JOIN (SELECT "~s".ctid AS "~tid", "~s".tableoid AS "~rel", {table_image} AS "~image",
+                 row_number() OVER (PARTITION BY {table_image} ORDER BY "~s".ctid) AS "~n"
+          FROM {table} AS "~s" WHERE EXISTS (SELECT FROM {journal} AS "~e" WHERE "~e"."~op" = %(op)s AND {candidate})) AS "~c"
+      ON "~c"."~image" = "~i"."~image" AND "~c"."~n" = "~i"."~n"
+) AS "~m"
+
+-- name: obstacles
+-- What will not be undone, and why: the row is gone, or was changed since, or its old reference is not back.
+SELECT "~j"."~id" AS id, {key} AS key, {gone} AS gone, {waiting} AS waiting, {changed} AS changed
+FROM {journal} AS "~j" LEFT JOIN {row} ON {same_row}
+WHERE "~j"."~op" = %(op)s AND ({gone} OR {waiting} OR {changed})
+
+-- name: forget
+DELETE FROM {journal} WHERE "~op" = %(op)s AND NOT "~id" = ANY (%(left)s::bigint[])
+
+-- name: ids
+SELECT "~id" AS id FROM {relation} WHERE "~op" = %(op)s ORDER BY "~id"
+
+-- name: left_keys
+SELECT {keys} AS key FROM {relation} WHERE "~op" = %(op)s ORDER BY "~id"
+
+-- name: finish_batch
+DELETE FROM {schema}.batch WHERE id = %(batch)s
+
+-- name: finish_runs
+DELETE FROM {schema}.run AS r WHERE NOT EXISTS (SELECT FROM {schema}.batch AS b WHERE b.run = r.id)
+
+-- name: is_empty
+SELECT NOT EXISTS (SELECT FROM {relation}) AS empty
+
+-- name: drop_relation
+DROP TABLE {relation}
+
+-- name: forget_relation
+DELETE FROM {schema}.relation WHERE id = %(id)s
+
+-- name: in_use
+SELECT EXISTS (SELECT FROM {schema}.run) AS used
+
+-- name: drop_schema
+-- Nothing is in it any more but its own registry.
+DROP SCHEMA {schema} CASCADE

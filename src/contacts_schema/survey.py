@@ -1,0 +1,174 @@
+"""Looks at the rows before the first change: what would collide, what is blank, what only the data can tell. Reads only."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+from psycopg.rows import scalar_row
+
+from .catalog.facts import Index
+from .compose import comma, fragment, ident, template
+from .errors import Reason
+from .merge.passes import Found
+from .merge.problems import reasons_of
+from .merge.resolve import Resolver, Tally
+from .merge.root import RootStatements, blank, is_text
+from .merge.statements import SQL, NodeStatements
+from .merge.tree import Node
+from .plan import Plan, Suspect, reasons_for_suspects, singular
+from .sql import load
+
+_SQL = load("survey")
+
+
+class Survey:
+    """One look at the data of one plan; ``resolver`` works out all groups at once and takes no lock."""
+
+    def __init__(self, connection: Connection[Any], plan: Plan, resolver: Resolver, root: RootStatements) -> None:
+        self.connection, self.plan, self.resolver, self.root = connection, plan, resolver, root
+
+    def reasons(self, found: Found) -> list[Reason]:
+        """Every reason to refuse that the rows give. Leaves the work list filled and everything else as it was."""
+        return [
+            *self._blanks(),
+            *self._unhashable(),
+            *self._suspects(),
+            *(self._merging(found) if found.slices and self._worth_looking() else ()),
+        ]
+
+    def _worth_looking(self) -> bool:
+        """Only some trees can hold a problem: most children just change a column."""
+        tree = self.resolver.tree
+        return bool(tree.cycles) or any(self._may_fail(node) for node in tree.nodes)
+
+    @staticmethod
+    def _may_fail(node: Node) -> bool:
+        changed = set(node.changed)
+        checked = any(changed & set(check.columns) for check in node.table.checks)
+        keys = {pair.parent for edge in (*node.outgoing, *node.own) for pair in edge.pairs} - set(node.table.primary_key)
+        return bool(node.uniques or node.own or node.exclusions or checked or (node.is_root and keys) or len(node.incoming) > 1)
+
+    def _merging(self, found: Found) -> list[Reason]:
+        try:
+            with self.connection.transaction():
+                values = {"after": 0, "end": found.slices, "cap": 0}
+                self.connection.execute(self.root.take_all_duplicates(), values)
+                self.connection.execute(_SQL["analyze"].format(rows=self.resolver.statements[0].rows), {})
+                tallies = self.resolver.resolve(lock=False)
+                reasons = reasons_of(tallies, self.plan.decided)
+                reasons += [reason for tally in tallies for reason in self._violations(tally)]
+        except psycopg.errors.InsufficientPrivilege:
+            return []  # said already, as a missing right
+        return reasons
+
+    def _violations(self, tally: Tally) -> Iterator[Reason]:
+        node, statements = tally.node, self.resolver.statements[tally.node.position]
+        if not tally.moved:
+            return
+        for check in node.table.checks:
+            if set(node.changed) & set(check.columns):
+                count = self._count(
+                    SQL["violated_check"].format(
+                        image=statements.projected(node.changed), expression=template("({})").format(fragment(check.expression))
+                    )
+                )
+                if count:
+                    yield _violation("check", check.name, node, count)
+        for index in node.exclusions:
+            if count := self._excluded(statements, index):
+                yield _violation("exclusion", index.name, node, count)
+
+    def _excluded(self, statements: NodeStatements, index: Index) -> int:
+        keys = comma(
+            template("({}) AS {}").format(fragment(expression), ident(f"~k{i}")) for i, expression in enumerate(index.keys)
+        )
+        shared = {
+            "image": statements.projected(),
+            "keys": keys,
+            "indexed": statements.indexed(index),
+        }
+        against = SQL["violated_exclusion"].format(
+            **shared,
+            table=statements.table,
+            name=statements.name,
+            rows=statements.rows,
+            joined=statements.equal(index, "~q"),
+            predicate=statements.predicate(index),
+        )
+        among = SQL["violated_exclusion_among"].format(
+            **shared,
+            joined=sql.SQL(" AND ").join(
+                template('"~q".{} {} "~q2".{}').format(ident(f"~k{i}"), fragment(op or "="), ident(f"~k{i}"))
+                for i, op in enumerate(index.equality)
+            ),
+        )
+        return self._count(against) + self._count(among)
+
+    def _blanks(self) -> Iterator[Reason]:
+        table = self.root.table
+        phone = table.by_number[self.plan.key[-1]]
+        if not is_text(phone):
+            return
+        if self.plan.settings.blank_phones == "null" and not phone.not_null:
+            return
+        where = blank(phone, ident(phone.name))
+        count = self._count(_SQL["blanks"].format(table=ident(table.schema, table.name), blank=where))
+        if not count:
+            return
+        if self.plan.settings.blank_phones == "null":
+            yield Reason(
+                problem=f'{count} rows of "{table.label}" have a blank "{phone.name}", and the column is NOT NULL',
+                way_on=f'ALTER TABLE "{table.schema}"."{table.name}" ALTER COLUMN "{phone.name}" DROP NOT NULL',
+                code="blank_not_null",
+            )
+        else:
+            yield Reason(
+                problem=f'{count} rows of "{table.label}" have a blank "{phone.name}"; blanks are no duplicates of each other',
+                way_on="set blank_phones = null to turn them into NULL and to go on doing so, or clean them by hand",
+                code="blank_phones",
+            )
+
+    def _unhashable(self) -> Iterator[Reason]:
+        table = self.root.table
+        columns = comma(ident(table.by_number[n].name) for n in self.plan.key)
+        try:
+            with self.connection.transaction():
+                self.connection.execute(_SQL["hashable"].format(columns=columns, table=ident(table.schema, table.name)), {})
+        except psycopg.errors.UndefinedFunction:
+            yield Reason(
+                problem=f'the key columns of "{table.label}" have a type that cannot be hashed',
+                way_on="change its type",
+                code="not_hashable",
+            )
+
+    def _suspects(self) -> Iterator[Reason]:
+        tables = {node.table.oid: node.table for node in self.resolver.tree.nodes}
+        real = [s for s in self.plan.suspects if not s.polymorphic or self._names_table(s)]
+        return reasons_for_suspects(real, tables)
+
+    def _names_table(self, suspect: Suspect) -> bool:
+        """A polymorphic pair is suspect where its type column really names the table in some row."""
+        column = suspect.column
+        if not column.readable:
+            return False
+        names = sorted(singular(self.resolver.parents[suspect.parent].table.name))
+        statement = _SQL["polymorphic"].format(
+            table=ident(column.schema, column.name), column=ident(column.type_column or "")
+        )
+        with self.connection.cursor(row_factory=scalar_row) as cursor:
+            return bool(cursor.execute(statement, {"names": names}).fetchone())
+
+    def _count(self, statement: sql.Composed) -> int:
+        with self.connection.cursor(row_factory=scalar_row) as cursor:
+            return int(cursor.execute(statement, {}).fetchone() or 0)
+
+
+
+
+def _violation(code: str, name: str, node: Node, count: int) -> Reason:
+    return Reason(
+        problem=f'moving references would make {count} rows of "{node.table.label}" violate "{name}"',
+        way_on="change these rows by hand first, or drop the constraint",
+        code=code,
+    )

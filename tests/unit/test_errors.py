@@ -1,0 +1,71 @@
+from contacts_schema import errors
+
+
+def test_a_refusal_lists_every_reason_with_its_way_on() -> None:
+    reasons = [
+        errors.Reason(problem='table "public.contacts" has no primary key', way_on="add one", code="no_key"),
+        errors.Reason(
+            problem='column "fone" does not exist', way_on='did you mean "phone"?', code="no_column"
+        ),
+    ]
+    assert str(errors.Refused(reasons)) == (
+        "refused before the first change, for 2 reasons:\n"
+        '  1. table "public.contacts" has no primary key\n'
+        "     -> add one\n"
+        '  2. column "fone" does not exist\n'
+        '     -> did you mean "phone"?'
+    )
+
+
+def test_a_lock_names_its_holders() -> None:
+    error = errors.LockNotAcquired('table "public.contacts"', 100, ["pid 7 (psql, idle in transaction)"])
+    assert str(error) == (
+        'no lock on table "public.contacts" after 100 attempts; held by pid 7 (psql, idle in transaction); '
+        "end what holds it or raise lock_attempts, then run the same command again"
+    )
+
+
+def test_another_run() -> None:
+    assert str(errors.AnotherRunInProgress(42)) == (
+        "another run is going on in this database (backend 42); "
+        "wait for its end, then run the same command again"
+    )
+
+
+def test_a_failed_batch_names_table_constraint_and_sqlstate() -> None:
+    error = errors.MergeFailed("23514", "notes", "one_note")
+    assert isinstance(error, errors.StatementFailed)
+    assert error.sqlstate == "23514"
+    assert str(error) == (
+        'a batch of the merge failed on table "notes", constraint "one_note" (SQLSTATE 23514); '
+        "it was rolled back and the data is consistent; remove the cause, then run the same command again"
+    )
+
+
+def test_a_failed_statement_with_nothing_known() -> None:
+    assert str(errors.StatementFailed(None)) == (
+        "the server refused a statement (SQLSTATE unknown); look it up in the server's log"
+    )
+    assert str(errors.StatementFailed("57014", table="contacts")) == (
+        'the server refused a statement on table "contacts" (SQLSTATE 57014); look it up in the server\'s log'
+    )
+
+
+def test_the_docstring_is_the_default_message() -> None:
+    assert str(errors.Interrupted()) == (
+        "interrupted; the data is consistent; run the same command again to go on"
+    )
+    assert str(errors.OfflineUnavailable()) == (
+        "not available with --sql in this version; run the same command without --sql"
+    )
+    assert str(errors.TransactionOpen()) == (
+        "the connection given to Alembic is inside a transaction of its caller, and this operation commits "
+        "as it goes; in env.py use context.configure(..., transaction_per_migration=True), and before it "
+        "neither begin a transaction nor query on the connection"
+    )
+
+
+def test_what_looks_like_a_phone_number_is_masked() -> None:
+    assert errors.shown("+49 (170) 123-45-67 and 12:30") == '"... and 12:30"'
+    assert errors.shown("a\nb") == '"a b"'
+    assert errors.shown("x" * 81) == f'"{"x" * 80}..."'

@@ -1,0 +1,153 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+
+from contacts_schema import operations
+from contacts_schema.configuration import settings_from
+from contacts_schema.errors import OfflineUnavailable, SettingsError
+from contacts_schema.settings import Settings
+from contacts_schema.settings_arguments import arguments
+
+ROOT = Path(__file__).parents[2]
+DIRECTIVES = (
+    "merge_duplicates",
+    "restore_duplicates",
+    "create_unique_constraint_online",
+    "drop_unique_constraint_online",
+)
+PAIRS = (
+    (operations.MergeDuplicatesOp, operations.RestoreDuplicatesOp),
+    (operations.CreateUniqueConstraintOnlineOp, operations.DropUniqueConstraintOnlineOp),
+)
+
+
+def alembic(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    unset = ("DATABASE_URL", "CONTACTS_SCHEMA_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
+    return subprocess.run(
+        [sys.executable, "-m", "alembic", *command],
+        cwd=ROOT,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def python(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize("first", ["alembic", "contacts_schema.plugin", "contacts_schema.operations"])
+def test_whatever_is_imported_first_op_has_the_directives(first: str) -> None:
+    code = f"import {first}; from alembic import op; print(all(hasattr(op, name) for name in {DIRECTIVES}))"
+    assert python(code) == "True"
+
+
+def test_importing_alembic_does_not_import_what_only_a_run_needs() -> None:
+    code = "import alembic, sys; print({'rich', 'contacts_schema.running'} & set(sys.modules))"
+    assert python(code) == "set()"
+
+
+@pytest.mark.parametrize(("forth", "back"), PAIRS)
+def test_each_operation_reverses_into_its_inverse(
+    forth: type[operations.OnlineOperation], back: type[operations.OnlineOperation]
+) -> None:
+    given = arguments("people", ["org", "tel"], "crm", "uq", {})
+    reverse = forth(given).reverse()
+    assert (type(reverse), reverse.given) == (back, given)
+    assert type(reverse.reverse()) is forth
+
+
+@pytest.mark.parametrize("directive", DIRECTIVES)
+def test_offline_is_refused_in_words(directive: str) -> None:
+    op = Operations(MigrationContext.configure(dialect_name="postgresql", opts={"as_sql": True}))
+    with pytest.raises(OfflineUnavailable, match="not available with --sql in this version;"):
+        getattr(op, directive)()
+
+
+def test_two_revisions_in_a_line() -> None:
+    script = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
+    assert [revision.revision for revision in script.walk_revisions()] == [
+        "unique_phone_workspace",
+        "dedupe_contacts",
+    ]
+
+
+def test_our_own_file_leaves_every_setting_at_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("CONTACTS_SCHEMA_")]:
+        monkeypatch.delenv(name)
+    assert settings_from(Config(ROOT / "alembic.ini"), only_ours=True) == Settings()
+
+
+def test_settings_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "alembic.ini"
+    file.write_text(
+        "[alembic]\n[contacts_schema]\nlock_timeout = 1s\n"
+        "references =\n    a.b\n    c.d where e LIKE 'x%%'\n",
+        encoding="utf-8",
+    )
+    settings = settings_from(Config(file))
+    assert settings.lock_timeout == 1000
+    assert [str(reference) for reference in settings.references] == ["a.b", "c.d where e LIKE 'x%'"]
+
+
+def test_a_single_percent_sign_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "alembic.ini"
+    file.write_text("[alembic]\n[contacts_schema]\nsurvivor_order = id % 2\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        settings_from(Config(file))
+    assert str(error.value) == 'survivor_order (from alembic.ini) holds a single "%"; write it as "%%"'
+
+
+@pytest.mark.parametrize("command", [["history"], ["heads"], ["--help"]])
+def test_what_needs_no_database_asks_for_none(command: list[str]) -> None:
+    assert alembic(*command).returncode == 0
+
+
+@pytest.mark.parametrize("command", [["upgrade", "head"], ["downgrade", "base"], ["current"]])
+def test_without_a_url_one_line_and_nothing_else(command: list[str]) -> None:
+    result = alembic(*command)
+    assert (result.returncode, result.stdout, result.stderr) == (
+        1,
+        "",
+        "DATABASE_URL is not set; set it to postgresql://USER:PASSWORD@HOST:PORT/DATABASE\n",
+    )
+
+
+def test_a_server_that_is_not_there_is_one_line_without_the_password() -> None:
+    result = alembic("upgrade", "head", DATABASE_URL="postgres://me:s3cret@127.0.0.1:1/crm")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("no connection to the database: ")
+    assert result.stderr.endswith("; check DATABASE_URL and the server\n")
+    assert result.stderr.count("\n") == 1
+    assert "s3cret" not in result.stderr
+
+
+def test_with_sql_nothing_is_printed_but_the_refusal() -> None:
+    result = alembic("upgrade", "head", "--sql")
+    assert (result.returncode, result.stdout, result.stderr) == (
+        1,
+        "",
+        "not available with --sql in this version; run the same command without --sql\n",
+    )
+
+
+def test_a_misspelt_argument_stops_before_anything_else() -> None:
+    result = alembic("-x", "tabel=people", "upgrade", "head", CONTACTS_SCHEMA_BATCH_SIZE="few")
+    assert (result.returncode, result.stdout) == (1, "")
+    lines = result.stderr.splitlines()
+    assert lines[0] == "settings are wrong, 2 problems:"
+    assert lines[1].startswith('  1. -x "tabel" is no setting; did you mean table? valid: schema, table, ')
+    assert lines[2] == (
+        '  2. batch_size "few" (from environment CONTACTS_SCHEMA_BATCH_SIZE) is not a whole number from 1'
+    )
