@@ -126,7 +126,6 @@ class Archive:
 
         run(_SQL["create_table"].format(table=relation, columns=comma(columns), source=source))
         run(_SQL["add_identity"].format(table=relation))
-        run(_SQL["index_table"].format(table=relation, columns=ident("~op")))
         if kind == "archive":
             keys = comma(ident(table.by_number[n].name) for n in table.primary_key)
             run(_SQL["index_table"].format(table=relation, columns=keys))

@@ -98,7 +98,7 @@ class Batch:
         with self.connection.transaction():
             self._begin()
             before = self._counters()
-            self._take(piece)
+            self.connection.execute(self._taking, {"after": piece.after, "end": piece.end, "cap": piece.cap})
             tallies = self.resolver.resolve(lock=True)
             self._refuse(tallies)
             merged = self._write(tallies)
@@ -124,15 +124,8 @@ class Batch:
         return SQL["lock_tables"].format(tables=listed).as_bytes(self.connection)
 
     @cached_property
-    def _picking(self) -> list[bytes]:
-        root = self.root
-        statements = (root.pick(), root.lock_duplicates(), root.lock_survivors(), root.take_duplicates())
-        return [statement.as_bytes(self.connection) for statement in statements]
-
-    def _take(self, piece: Slice) -> None:
-        values = {"after": piece.after, "end": piece.end, "cap": piece.cap}
-        for statement in self._picking:
-            self.connection.execute(statement, values)
+    def _taking(self) -> bytes:
+        return self.root.take_duplicates().as_bytes(self.connection)
 
     def _refuse(self, tallies: Sequence[Tally]) -> None:
         undecided = [

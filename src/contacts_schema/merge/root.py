@@ -1,6 +1,5 @@
 """The statements that find duplicate groups, pick a batch of them, and lock it."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,12 +44,9 @@ class RootStatements:
     def create(self) -> list[sql.Composed]:
         """Temporary tables of the root alone; those of every node are created by the node."""
         keys = [template(", {} AS {}").format(self._bare(n), ident(f"~k{n}")) for n in self.key]
-        primary_key = sql.Composed([template(", {}").format(self._bare(n)) for n in self.table.primary_key])
         return [
             SQL["create_sequence"].format(),
             SQL["create_work"].format(table=self.of_node.table, keys=sql.Composed(keys)),
-            SQL["create_picked"].format(table=self.of_node.table, primary_key=primary_key),
-            SQL["create_locked"].format(table=self.of_node.table, primary_key=primary_key),
             SQL["index_work"].format(),
         ]
 
@@ -100,56 +96,43 @@ class RootStatements:
             for n in self.key
         )
 
-    def pick(self) -> sql.Composed:
-        return SQL["pick"].format(
-            primary_key=sql.Composed([template(", {}").format(self._bare(n)) for n in self.table.primary_key]),
-            ranked=self._ranked(self.table.primary_key),
-        )
-
-    def lock_duplicates(self) -> sql.Composed:
-        return self._lock("lock_duplicates")
-
-    def lock_survivors(self) -> sql.Composed:
-        return self._lock("lock_survivors")
-
     def take_duplicates(self) -> sql.Composed:
-        """The locked duplicates as the root's rows of the batch."""
+        """Lock a batch's groups and take their duplicates as the root's rows; takes ``after``, ``end`` and ``cap``."""
         return SQL["take_duplicates"].format(
-            rows=self.of_node.rows, ranked=self._ranked_with_survivor(), values=self._values(), locked=self._locked()
+            rows=self.of_node.rows,
+            table=self.of_node.table,
+            table_name=self.of_node.name,
+            ranked=self._ranked(),
+            primary_key=comma(self.of_node.column(n) for n in self.table.primary_key),
+            same_key=self._same_key("~ranked"),
+            values=self._values(),
         )
 
     def take_all_duplicates(self) -> sql.Composed:
-        return SQL["take_all_duplicates"].format(
-            rows=self.of_node.rows, ranked=self._ranked_with_survivor(), values=self._values()
-        )
+        return SQL["take_all_duplicates"].format(rows=self.of_node.rows, ranked=self._ranked(), values=self._values())
 
     def _bare(self, number: int) -> sql.Identifier:
         return self.of_node.bare(number)
 
     def _values(self) -> sql.Composed:
         return sql.Composed(
-            [template(', "~again".{}, "~again".{}').format(self._bare(n), _survivors(n)) for n in self.node.kept]
+            [template(', "~ranked".{}, "~ranked".{}').format(self._bare(n), _survivors(n)) for n in self.node.kept]
         )
 
-    def _ranked(self, columns: Sequence[int]) -> sql.Composed:
-        return SQL["ranked"].format(columns=comma(self.of_node.column(n) for n in columns), **self._ranking())
-
-    def _ranked_with_survivor(self) -> sql.Composed:
+    def _ranked(self) -> sql.Composed:
+        """The primary key comes last in the order: no two rows are equal by it."""
+        order: list[Fragment] = [fragment(self.survivor_order)] if self.survivor_order else []
         survivors = [
             template("first_value({}) OVER w AS {}").format(self.of_node.column(n), _survivors(n)) for n in self.node.kept
         ]
-        columns = comma(self.of_node.column(n) for n in self.node.kept)
-        return SQL["ranked_with_survivor"].format(columns=columns, survivors=comma(survivors), **self._ranking())
-
-    def _ranking(self) -> dict[str, Fragment]:
-        """The primary key comes last in the order: no two rows are equal by it."""
-        order: list[Fragment] = [fragment(self.survivor_order)] if self.survivor_order else []
-        return {
-            "table": self.of_node.table,
-            "table_name": self.of_node.name,
-            "survivor_order": comma([*order, *(self.of_node.column(n) for n in self.table.primary_key)]),
-            "joined": self._same_group(),
-        }
+        return SQL["ranked"].format(
+            columns=comma(self.of_node.column(n) for n in self.node.kept),
+            survivors=comma(survivors),
+            table=self.of_node.table,
+            table_name=self.of_node.name,
+            survivor_order=comma([*order, *(self.of_node.column(n) for n in self.table.primary_key)]),
+            joined=self._same_group(),
+        )
 
     def _same_key(self, left: str) -> Fragment:
         """The row of the session's table ``left`` has the primary key of the table's own row."""
@@ -162,27 +145,6 @@ class RootStatements:
         index = self.table.primary_index
         assert index is not None  # a table without a primary key is refused before
         return list(zip(index.columns, index.equality, strict=True))
-
-    def _lock(self, statement: str) -> sql.Composed:
-        return SQL[statement].format(
-            primary_key=comma(self.of_node.column(n) for n in self.table.primary_key),
-            table=self.of_node.table,
-            table_name=self.of_node.name,
-            joined=self._same_key("~picked"),
-        )
-
-    def _locked(self) -> Fragment:
-        """Both the duplicate and its survivor are in our hands."""
-        found = template('EXISTS (SELECT FROM pg_temp."~locked" WHERE {} AND {})')
-
-        def has(which: str, name: Callable[[int], Fragment]) -> Fragment:
-            same = every(
-                template('"~locked".{} {} "~again".{}').format(self._bare(n), fragment(op or "="), name(n))
-                for n, op in self._primary_key()
-            )
-            return found.format(template(which), same)
-
-        return every([has('NOT "~locked"."~survivor"', self._bare), has('"~locked"."~survivor"', _survivors)])
 
 
 def _survivors(number: int) -> sql.Identifier:

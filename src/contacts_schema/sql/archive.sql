@@ -75,7 +75,7 @@ SELECT coalesce(max(id), 0) + 1 AS id FROM {schema}.relation
 CREATE TABLE {table} AS SELECT {columns} FROM {source} WITH NO DATA
 
 -- name: add_identity
-ALTER TABLE {table} ADD COLUMN "~id" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
+ALTER TABLE {table} ADD COLUMN "~id" bigint GENERATED ALWAYS AS IDENTITY, ADD PRIMARY KEY ("~op", "~id")
 
 -- name: index_table
 CREATE INDEX ON {table} ({columns})

@@ -18,14 +18,6 @@ CREATE TEMPORARY SEQUENCE "~row"
 CREATE TEMPORARY TABLE "~work" AS
 SELECT 0::bigint AS "~n", 0::bigint AS "~size"{keys} FROM {table} WITH NO DATA
 
--- name: create_picked
-CREATE TEMPORARY TABLE "~picked" ON COMMIT DELETE ROWS AS
-SELECT 0::bigint AS "~n", 0::bigint AS "~rank"{primary_key} FROM {table} WITH NO DATA
-
--- name: create_locked
-CREATE TEMPORARY TABLE "~locked" ON COMMIT DELETE ROWS AS
-SELECT false AS "~survivor"{primary_key} FROM {table} WITH NO DATA
-
 -- name: find_groups
 -- Lock: none beyond reading. Keys group as the unique index will group them; NULL is never equal to anything.
 -- A group larger than a batch is listed several times and shrinks slice by slice.
@@ -72,39 +64,8 @@ SELECT max("~n") AS "end", count(*) AS groups FROM (
 -- Lock: ROW EXCLUSIVE, which every writer takes too. It holds off DDL, so that the plan stays true until the commit.
 LOCK TABLE {tables} IN ROW EXCLUSIVE MODE
 
--- name: pick
--- The members of the batch's groups, the survivor first, through the index on the key.
-INSERT INTO pg_temp."~picked"
-SELECT "~n", "~rank"{primary_key} FROM ({ranked}) AS "~ranked" WHERE "~rank" <= %(cap)s + 1
-
 -- name: ranked
-SELECT "~work"."~n", {columns}, {table_name}.tableoid AS "~rel", {table_name}.ctid AS "~tid",
-       row_number() OVER (PARTITION BY "~work"."~n" ORDER BY {survivor_order}) AS "~rank"
-FROM pg_temp."~work" JOIN {table} AS {table_name} ON {joined}
-WHERE "~work"."~n" > %(after)s AND "~work"."~n" <= %(end)s
-
--- name: lock_duplicates
--- Lock: FOR UPDATE on the duplicates, by primary key. It waits for an insert that refers to one of them, and makes
--- later ones wait. SKIP LOCKED: to wait while holding other rows can make a writer the victim of a deadlock; a group
--- that is in somebody's hands is left for the next look.
-WITH "~free" AS (
-    SELECT {primary_key} FROM pg_temp."~picked" JOIN {table} AS {table_name} ON {joined}
-    WHERE "~picked"."~rank" > 1 ORDER BY {primary_key}
-    FOR UPDATE OF {table_name} SKIP LOCKED
-)
-INSERT INTO pg_temp."~locked" SELECT false, "~free".* FROM "~free"
-
--- name: lock_survivors
--- Lock: FOR NO KEY UPDATE on the survivors, so that a writer may still refer to them.
-WITH "~free" AS (
-    SELECT {primary_key} FROM pg_temp."~picked" JOIN {table} AS {table_name} ON {joined}
-    WHERE "~picked"."~rank" = 1 ORDER BY {primary_key}
-    FOR NO KEY UPDATE OF {table_name} SKIP LOCKED
-)
-INSERT INTO pg_temp."~locked" SELECT true, "~free".* FROM "~free"
-
--- name: ranked_with_survivor
--- Every member of the batch's groups, with what its survivor holds beside it.
+-- Every member of the batch's groups, through the index on the key, with what its survivor holds beside it.
 SELECT "~work"."~n", {columns}, {table_name}.tableoid AS "~rel", {table_name}.ctid AS "~tid", row_number() OVER w AS "~rank",
        first_value({table_name}.tableoid) OVER w AS "~keeper_rel", first_value({table_name}.ctid) OVER w AS "~keeper", {survivors}
 FROM pg_temp."~work" JOIN {table} AS {table_name} ON {joined}
@@ -112,18 +73,32 @@ WHERE "~work"."~n" > %(after)s AND "~work"."~n" <= %(end)s
 WINDOW w AS (PARTITION BY "~work"."~n" ORDER BY {survivor_order})
 
 -- name: take_duplicates
--- A new statement, a new snapshot: only rows that are locked, still in their group and still behind the same survivor.
+-- Two kinds of lock. FOR UPDATE on the duplicates: it waits for an insert that refers to one of them, and makes later
+-- ones wait. FOR NO KEY UPDATE on the survivors: a writer may still refer to them. SKIP LOCKED: to wait while holding
+-- other rows can make a writer the victim of a deadlock; a group in somebody's hands is left for the next look.
+-- A row that changed between the look and the lock is locked in its new version, whose place (ctid) is another one:
+-- only rows that are where they were seen, and so are what they were seen to be, are taken. (IS TRUE keeps the two
+-- look-ups hashed: as joins the planner, who knows nothing of the batch's size, would nest them.)
+WITH "~ranked" AS MATERIALIZED ({ranked}), "~duplicates" AS (
+    SELECT {table_name}.tableoid AS "~rel", {table_name}.ctid AS "~tid" FROM "~ranked" JOIN {table} AS {table_name} ON {same_key}
+    WHERE "~rank" BETWEEN 2 AND %(cap)s + 1 ORDER BY {primary_key} FOR UPDATE OF {table_name} SKIP LOCKED
+), "~survivors" AS (
+    SELECT {table_name}.tableoid AS "~rel", {table_name}.ctid AS "~tid" FROM "~ranked" JOIN {table} AS {table_name} ON {same_key}
+    WHERE "~rank" = 1 ORDER BY {primary_key} FOR NO KEY UPDATE OF {table_name} SKIP LOCKED
+)
 INSERT INTO {rows}
 SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~rank", "~keeper_rel", "~keeper", false{values}
-FROM ({ranked}) AS "~again"
-WHERE "~rank" BETWEEN 2 AND %(cap)s + 1 AND {locked}
+FROM "~ranked"
+WHERE "~rank" BETWEEN 2 AND %(cap)s + 1
+  AND (("~rel", "~tid") IN (SELECT "~rel", "~tid" FROM "~duplicates")) IS TRUE
+  AND (("~keeper_rel", "~keeper") IN (SELECT "~rel", "~tid" FROM "~survivors")) IS TRUE
 ORDER BY "~n", "~rank"
 
 -- name: take_all_duplicates
 -- The same for a look ahead at every group at once, without a lock.
 INSERT INTO {rows}
 SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~rank", "~keeper_rel", "~keeper", false{values}
-FROM ({ranked}) AS "~again" WHERE "~rank" > 1
+FROM ({ranked}) AS "~ranked" WHERE "~rank" > 1
 
 -- name: hit
 -- The child rows that refer to a changed row. Lock: on those rows, NOWAIT; FOR UPDATE where a key of theirs changes

@@ -1,0 +1,171 @@
+"""Killed at every stage, from outside and from inside, a run leaves nothing wrong, and the next one goes on.
+
+Something in the way holds a run still at the stage in question, so that the kill always meets it there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+
+from sandbox import crm
+from sandbox.proofs import constraint_is_valid, duplicate_groups
+from sandbox.server_databases import database
+from sandbox.snapshot import difference, snapshot
+from tests.migration.observed import (
+    RUNNERS,
+    ended,
+    eventually,
+    execute,
+    held,
+    kill,
+    remains,
+    rows,
+    running,
+    shown,
+    without_stamps,
+)
+
+# Long enough for what is in the way to be there until the kill.
+PATIENT = {**crm.SETTINGS, "CONTACTS_SCHEMA_BATCH_SIZE": "1", "CONTACTS_SCHEMA_LOCK_TIMEOUT": "60s"}
+WORKER = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'contacts_schema'"
+BUILDING = """
+    SELECT EXISTS (SELECT FROM pg_stat_progress_create_index AS build JOIN pg_class ON oid = index_relid
+        WHERE build.datname = current_database() AND relname LIKE '{name}' AND phase LIKE '{phase}')
+"""
+NO_COPY = "(SELECT id FROM contacts WHERE phone IS NULL ORDER BY id LIMIT 1)"
+STANDS_STILL = f"SELECT EXISTS (SELECT {WORKER} AND wait_event_type = 'Lock' AND wait_event = 'advisory')"
+GATE = "SELECT pg_advisory_lock(4711)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Where a run is killed: the revisions before it, what stands in its way, how it shows that it is there."""
+
+    shows: str
+    first: str = "base"
+    target: str = "head"
+    way: tuple[str, ...] = ()
+    prepare: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.shows
+
+
+def gate(table: str, event: str) -> str:
+    """A trigger at which a run stands still in the middle of a transaction, as long as somebody has the lock."""
+    return f"""
+        CREATE FUNCTION wait_here() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NULL; END $$;
+        CREATE TRIGGER wait_here AFTER {event} ON {table} EXECUTE FUNCTION wait_here();
+    """
+
+
+VERSION_TABLE = "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)"
+NO_STAMP = "LOCK TABLE alembic_version IN EXCLUSIVE MODE"
+WAITS_FOR_STAMP = """
+    EXISTS (SELECT FROM pg_locks WHERE relation = 'alembic_version'::regclass AND NOT granted)
+"""
+WRITER = f"UPDATE contacts SET name = name WHERE id = {NO_COPY}"
+SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+EVERY_DUPLICATE = "SELECT FROM contacts WHERE phone IS NOT NULL FOR UPDATE"
+ONE_GROUP = "SELECT FROM contacts WHERE phone = (SELECT max(phone) FROM contacts GROUP BY workspace_id, phone HAVING count(*) = 6 LIMIT 1) FOR UPDATE"
+GUARD_STANDS = "(SELECT count(*) = 2 FROM pg_trigger WHERE tgname LIKE 'contacts_schema_guard%')"
+
+STAGES = {
+    "archive created": Stage(way=(WRITER,), shows="SELECT to_regclass('contacts_schema.op') IS NOT NULL"),
+    "lookup index being built": Stage(
+        way=(WRITER,), shows=BUILDING.format(name="contacts_schema_lookup%", phase="%writers before%")
+    ),
+    "lookup index not valid yet": Stage(
+        way=(SNAPSHOT, "SELECT FROM contacts"),
+        shows=BUILDING.format(name="contacts_schema_lookup%", phase="%old snapshots%"),
+    ),
+    "guard up, nothing merged": Stage(
+        way=(EVERY_DUPLICATE,), shows=f"SELECT {GUARD_STANDS}"
+    ),
+    "all but one group merged": Stage(
+        way=(ONE_GROUP,), shows="SELECT count(*) = 33 FROM contacts_schema.batch"
+    ),
+    "in a batch, references moving": Stage(
+        prepare=(gate("notes", "UPDATE"),), way=(GATE,), shows=STANDS_STILL
+    ),
+    "in a batch, contacts going": Stage(
+        prepare=(gate("contacts", "DELETE"),), way=(GATE,), shows=STANDS_STILL
+    ),
+    "merged, not stamped": Stage(
+        prepare=(VERSION_TABLE,), way=(NO_STAMP,), shows=f"SELECT {GUARD_STANDS} AND {WAITS_FOR_STAMP}"
+    ),
+    "unique index being built": Stage(
+        first="dedupe_contacts",
+        way=(WRITER,),
+        shows=BUILDING.format(name="unique_phone_workspace", phase="%writers before%"),
+    ),
+    "unique index enforcing, not valid yet": Stage(
+        first="dedupe_contacts",
+        way=(SNAPSHOT, "SELECT FROM contacts"),
+        shows=BUILDING.format(name="unique_phone_workspace", phase="%old snapshots%"),
+    ),
+    "constraint attached, not stamped": Stage(
+        first="dedupe_contacts",
+        way=(NO_STAMP,),
+        shows=f"""
+            SELECT NOT {GUARD_STANDS} AND {WAITS_FOR_STAMP}
+            AND EXISTS (SELECT FROM pg_constraint WHERE conname = 'unique_phone_workspace')
+        """,
+    ),
+    "in mid-restore": Stage(
+        first="head",
+        target="base",
+        way=("SELECT FROM notes FOR UPDATE",),
+        shows=f"SELECT EXISTS (SELECT {WORKER} AND wait_event_type = 'Lock')",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(postgres, crm_template, migrate):
+    """The rows as a run leaves them that nobody disturbed."""
+    with database(postgres.url, template=crm_template) as url:
+        migrate(url, "upgrade", "head")
+        yield without_stamps(snapshot(url))
+
+
+def stop_at(url: str, stage: Stage, *, server_side: bool) -> None:
+    """Run alembic into the stage, kill it there, and wait until nothing of it is alive."""
+    direction = "downgrade" if stage.target == "base" else "upgrade"
+    with held(url, *stage.way) as obstacle, running(url, direction, stage.target, **PATIENT) as process:
+        eventually(
+            lambda: shown(url, stage.shows), f"seeing {stage.shows}", unless=lambda: process.poll() is not None
+        )
+        if server_side:
+            execute(url, f"SELECT pg_terminate_backend(pid) {WORKER}")
+            eventually(lambda: not rows(url, f"SELECT {WORKER}"), "the end of the worker")
+        kill(process)
+        obstacle.rollback()
+        eventually(lambda: ended(url), "the end of the killed run's sessions")
+
+
+@pytest.mark.parametrize("server_side", [False, True], ids=["client killed", "backend killed"])
+@pytest.mark.parametrize("name", STAGES)
+def test_after_a_kill_the_same_command_goes_on(crm_url, migrate, undisturbed, name, server_side):
+    stage, before = STAGES[name], snapshot(crm_url)
+    if stage.first != "base":
+        migrate(crm_url, "upgrade", stage.first)
+    execute(crm_url, *stage.prepare)
+
+    stop_at(crm_url, stage, server_side=server_side)
+    execute(crm_url, "DROP FUNCTION IF EXISTS wait_here CASCADE")
+    if stage.target == "head":
+        migrate(crm_url, "upgrade", "head")
+
+        assert without_stamps(snapshot(crm_url)) == undisturbed
+        assert duplicate_groups(crm_url) == 0
+        assert constraint_is_valid(crm_url)
+        assert remains(crm_url) == []
+
+    migrate(crm_url, "downgrade", "base")
+    assert difference(before, snapshot(crm_url)) == []
+    assert remains(crm_url) == []
