@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench wheel clean
+.PHONY: help demo test lint format bench docs wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -31,6 +31,9 @@ format: $(READY) ## put the code into the house's form
 
 bench: $(READY) ## measure the upgrade under load; ARGS go to the benchmark
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(READY) ## write docs/statements.md anew, from what a server is sent
+	@$(BIN)/python -m sandbox.statements
 
 wheel: $(READY) ## build dist/*.whl
 	@rm -rf dist

@@ -52,11 +52,14 @@ def restore(url: str, **settings: Any) -> Report:
     return _work(execute.restore_duplicates, url, settings)
 
 
-def reasons(url: str, **settings: Any) -> tuple[Reason, ...]:
-    """Return why a merge is refused, none where it succeeds; assert that a refusal changed nothing at all."""
+def reasons(url: str, worker: str | None = None, **settings: Any) -> tuple[Reason, ...]:
+    """Return why a merge is refused, none where it succeeds; assert that a refusal changed nothing at all.
+
+    `worker` is the URL that the merge itself uses, where that is another role's.
+    """
     before = _everything(url)
     try:
-        merge(url, **settings)
+        merge(worker or url, **settings)
     except Refused as refused:
         assert difference(before[0], _everything(url)[0]) == []
         assert before[1] == structure(url)

@@ -15,7 +15,6 @@ from .sql import load
 
 _SQL = load("archive")
 _REGISTRY = ("create_run", "create_batch", "create_relation", "create_op", "index_op")
-_TABLES = ("run", "batch", "relation", "op")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +43,17 @@ class Archive:
     def ensure(self) -> None:
         """Create the schema and its registry where they are missing, closed to everybody but their owner."""
         with self.connection.transaction():
-            for statement in ("create_schema", *_REGISTRY, "describe_schema"):
-                self.connection.execute(_SQL[statement].format(schema=ident(self.schema)), {})
-            for name in _TABLES:
+            if not self.exists():
+                for statement in ("create_schema", *_REGISTRY, "describe_schema"):
+                    self.connection.execute(_SQL[statement].format(schema=ident(self.schema)), {})
+            # Asked first: a table that is secure already may be in the hands of somebody who reads it.
+            for name in self._insecure():
                 self.connection.execute(_SQL["secure"].format(table=self.table(name)), {})
             self.close()
+
+    def _insecure(self) -> list[str]:
+        with self.connection.cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(_SQL["insecure"].format(), {"schema": self.schema}).fetchall()
 
     def close(self) -> None:
         """Take away whatever PUBLIC or any role was granted in the schema, by default privileges too."""

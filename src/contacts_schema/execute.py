@@ -12,9 +12,10 @@ from psycopg import Connection
 from .archive import Archive
 from .blanks import Blanks
 from .catalog.facts import Table
-from .catalog.read import read_facts
+from .catalog.read import fingerprint, read_facts
 from .constraint import Constraint, State
 from .errors import Interrupted, Reason, Refused, StatementFailed
+from .forward import Forwarding
 from .guard import Guard
 from .merge.batch import Batch, PlanChanged
 from .merge.passes import Found, Passes, find_groups
@@ -22,6 +23,7 @@ from .merge.resolve import Resolver
 from .merge.root import RootStatements, is_text
 from .plan import Plan, make_plan
 from .refusals import MERGING
+from .rehearsal import Rehearsal
 from .report import Progress, Report
 from .restore.run import Restore
 from .session import alone, prepare
@@ -92,7 +94,13 @@ class _Run:
         self.read()
 
     def read(self) -> None:
-        self.plan = make_plan(read_facts(self.connection, self.settings), self.settings)
+        """Read the catalog and its fingerprint as of one moment, and plan."""
+        self._workspace = None
+        with self.connection.transaction():
+            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            self.plan = make_plan(read_facts(self.connection, self.settings), self.settings)
+            nodes = self.plan.tree.nodes if self.plan.tree else ()
+            self.fingerprint = fingerprint(self.connection, [node.table.oid for node in nodes])
 
     @property
     def table(self) -> Table:
@@ -107,6 +115,12 @@ class _Run:
             table=self.table,
             key=self.plan.key,
             progress=self.progress,
+        )
+
+    @property
+    def forwarding(self) -> Forwarding:
+        return Forwarding(
+            connection=self.connection, settings=self.settings, target=self.table, progress=self.progress
         )
 
     @property
@@ -153,6 +167,7 @@ class _Run:
         self.progress.step("make it the constraint")
         if not self.plan.constrained or self.guard.is_there():
             self.constraint.attach(self.guard.remove)
+        self.forwarding.remove()
         self.constraint.drop_index(self.constraint.lookup_name)
         return self.report()
 
@@ -180,10 +195,22 @@ class _Run:
         blocking = [reason for reason in self.plan.reasons if reason.code not in MERGING]
         if self.plan.tree is None or any(r.code in _UNREADABLE for r in blocking):
             raise Refused(self.plan.reasons)
+        if any(r.code in _UNREACHABLE for r in blocking):
+            closed = _Workspace(self.connection, self.plan)
+            rest = Survey(self.connection, self.plan, closed.resolver, closed.root).of_the_table()
+            raise Refused(_unique([*self.plan.reasons, *rest]))
         workspace = self._open()
         found = find_groups(self.connection, workspace.root)
         survey = Survey(self.connection, self.plan, workspace.resolver, workspace.root)
         reasons = _unique([*self.plan.reasons, *survey.reasons(found)])
+        rehearsal = Rehearsal(
+            connection=self.connection,
+            plan=self.plan,
+            resolver=workspace.resolver,
+            root=workspace.root,
+            expected=self.fingerprint,
+        )
+        reasons += rehearsal.reasons(found, reasons)
         if any(reason.code not in MERGING for reason in reasons) or (found.slices and reasons):
             raise Refused(reasons)
         self._objections = reasons
@@ -197,7 +224,6 @@ class _Run:
             except PlanChanged:
                 self.progress.note("the catalog has changed; planning anew")
                 self.read()
-                self._workspace = None
                 found = self._preflight()
             else:
                 return
@@ -210,6 +236,7 @@ class _Run:
             return
         if self._objections:
             raise Refused(self._objections)
+        self.forwarding.ensure(workspace.resolver.tree)
         batch = Batch(
             self.connection,
             workspace.resolver,
@@ -218,6 +245,7 @@ class _Run:
             fill=self.plan.fill,
             decided=self.plan.decided,
             run=self.archive.begin_run(self.table, self.settings),
+            expected=self.fingerprint,
         )
         passes = Passes(self.connection, self.settings, batch, self.progress)
         self.merged.append(passes)
@@ -225,6 +253,7 @@ class _Run:
 
     def _merge_rest(self) -> None:
         """Duplicates that no trigger saw arrive, such as replication's."""
+        self.read()
         self._merge_until_none(self._preflight())
 
     def _empty_blanks(self) -> None:
@@ -272,6 +301,7 @@ class _Run:
         """The guard and the lookup index, where an upgrade died half-way."""
         if self.guard.is_there():
             self.constraint.in_one_change(self.guard.remove)
+        self.forwarding.remove()
         self.constraint.drop_index(self.constraint.lookup_name)
 
     def _refuse_foreign_constraint(self) -> None:
@@ -326,6 +356,9 @@ _UNREADABLE = frozenset(
         "row_security", "rights", "virtual",
     }
 )  # fmt: skip
+
+# Without these nothing can be worked out about the tables that hang on the contacts.
+_UNREACHABLE = frozenset({"child_rights", "tilde"})
 
 _STILL_CONSTRAINED = Reason(
     problem="the unique constraint is still there: the duplicates cannot come back beside it",

@@ -8,16 +8,17 @@ from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
 from .catalog.facts import Index
-from .compose import comma, fragment, ident, template
+from .compose import comma, fragment, ident, some, template
 from .errors import Reason
 from .merge.passes import Found
-from .merge.problems import reasons_of
+from .merge.problems import reasons_of, rows
 from .merge.resolve import Resolver, Tally
 from .merge.root import RootStatements, blank, is_text
 from .merge.statements import SQL, NodeStatements
 from .merge.tree import Node
-from .plan import Plan, Suspect, reasons_for_suspects, singular
+from .plan import Plan
 from .sql import load
+from .suspects import Suspect, reason_for, singular
 
 _SQL = load("survey")
 
@@ -30,12 +31,12 @@ class Survey:
 
     def reasons(self, found: Found) -> list[Reason]:
         """Every reason to refuse that the rows give. Leaves the work list filled and everything else as it was."""
-        return [
-            *self._blanks(),
-            *self._unhashable(),
-            *self._suspects(),
-            *(self._merging(found) if found.slices and self._worth_looking() else ()),
-        ]
+        merging = self._merging(found) if found.slices and self._worth_looking() else ()
+        return [*self.of_the_table(), *merging]
+
+    def of_the_table(self) -> list[Reason]:
+        """Those that need no look at the tables that hang on it, nor any of the session's own."""
+        return [*self._blanks(), *self._unhashable(), *self._suspects()]
 
     def _worth_looking(self) -> bool:
         """Only some trees can hold a problem: most children just change a column."""
@@ -46,21 +47,17 @@ class Survey:
     def _may_fail(node: Node) -> bool:
         changed = set(node.changed)
         checked = any(changed & set(check.columns) for check in node.table.checks)
+        placed = bool({0, *changed} & set(node.table.partitioned_by))
         keys = {pair.parent for edge in (*node.outgoing, *node.own) for pair in edge.pairs} - set(node.table.primary_key)
-        return bool(node.uniques or node.own or node.exclusions or checked or (node.is_root and keys) or len(node.incoming) > 1)
+        return bool(node.uniques or node.own or node.exclusions or checked or placed or (node.is_root and keys) or len(node.incoming) > 1)
 
     def _merging(self, found: Found) -> list[Reason]:
-        try:
-            with self.connection.transaction():
-                values = {"after": 0, "end": found.slices, "cap": 0}
-                self.connection.execute(self.root.take_all_duplicates(), values)
-                self.connection.execute(_SQL["analyze"].format(rows=self.resolver.statements[0].rows), {})
-                tallies = self.resolver.resolve(lock=False)
-                reasons = reasons_of(tallies, self.plan.decided)
-                reasons += [reason for tally in tallies for reason in self._violations(tally)]
-        except psycopg.errors.InsufficientPrivilege:
-            return []  # said already, as a missing right
-        return reasons
+        with self.connection.transaction():
+            self.connection.execute(self.root.take_all_duplicates(), {"after": 0, "end": found.slices, "cap": 0})
+            self.connection.execute(_SQL["analyze"].format(rows=self.resolver.statements[0].rows), {})
+            tallies = self.resolver.resolve(lock=False)
+            reasons = reasons_of(tallies, self.plan.decided)
+            return reasons + [reason for tally in tallies for reason in self._violations(tally)]
 
     def _violations(self, tally: Tally) -> Iterator[Reason]:
         node, statements = tally.node, self.resolver.statements[tally.node.position]
@@ -75,9 +72,25 @@ class Survey:
                 )
                 if count:
                     yield _violation("check", check.name, node, count)
+        if count := self._homeless(statements):
+            yield Reason(
+                problem=f'moving references would leave {rows(count)} of "{node.table.label}" without a partition to be in',
+                way_on="add the partitions that the survivors' keys need, or a default one",
+                code="missing_partition",
+            )
         for index in node.exclusions:
             if count := self._excluded(statements, index):
                 yield _violation("exclusion", index.name, node, count)
+
+    def _homeless(self, statements: NodeStatements) -> int:
+        """Rows that no partition would take once they are moved."""
+        table = statements.node.table
+        conditions = [condition for condition in table.partitions if condition is not None]
+        decides = {0, *statements.node.changed} & set(table.partitioned_by)
+        if not decides or len(conditions) < len(table.partitions):
+            return 0
+        taken = some(fragment(condition) for condition in conditions)
+        return self._count(SQL["violated_check"].format(image=statements.projected(), expression=taken))
 
     def _excluded(self, statements: NodeStatements, index: Index) -> int:
         keys = comma(
@@ -118,13 +131,14 @@ class Survey:
             return
         if self.plan.settings.blank_phones == "null":
             yield Reason(
-                problem=f'{count} rows of "{table.label}" have a blank "{phone.name}", and the column is NOT NULL',
+                problem=f'"{phone.name}" is blank in {rows(count)} of "{table.label}" and cannot become NULL: it is NOT NULL',
                 way_on=f'ALTER TABLE "{table.schema}"."{table.name}" ALTER COLUMN "{phone.name}" DROP NOT NULL',
                 code="blank_not_null",
             )
         else:
             yield Reason(
-                problem=f'{count} rows of "{table.label}" have a blank "{phone.name}"; blanks are no duplicates of each other',
+                problem=f'"{phone.name}" is blank in {rows(count)} of "{table.label}": blanks are no duplicates of each '
+                "other, and the constraint would allow one a workspace",
                 way_on="set blank_phones = null to turn them into NULL and to go on doing so, or clean them by hand",
                 code="blank_phones",
             )
@@ -137,15 +151,16 @@ class Survey:
                 self.connection.execute(_SQL["hashable"].format(columns=columns, table=ident(table.schema, table.name)), {})
         except psycopg.errors.UndefinedFunction:
             yield Reason(
-                problem=f'the key columns of "{table.label}" have a type that cannot be hashed',
-                way_on="change its type",
+                problem=f'"{table.label}" has a key column ({table.names(self.plan.key)}) of a type that cannot be hashed',
+                way_on="change the column's type",
                 code="not_hashable",
             )
 
     def _suspects(self) -> Iterator[Reason]:
         tables = {node.table.oid: node.table for node in self.resolver.tree.nodes}
-        real = [s for s in self.plan.suspects if not s.polymorphic or self._names_table(s)]
-        return reasons_for_suspects(real, tables)
+        for suspect in self.plan.suspects:
+            if not suspect.polymorphic or self._names_table(suspect):
+                yield reason_for(suspect, tables, self.root.table)
 
     def _names_table(self, suspect: Suspect) -> bool:
         """A polymorphic pair is suspect where its type column really names the table in some row."""
@@ -168,7 +183,7 @@ class Survey:
 
 def _violation(code: str, name: str, node: Node, count: int) -> Reason:
     return Reason(
-        problem=f'moving references would make {count} rows of "{node.table.label}" violate "{name}"',
-        way_on="change these rows by hand first, or drop the constraint",
+        problem=f'moving references would make {rows(count)} of "{node.table.label}" violate "{name}"',
+        way_on=f'change these rows by hand first, or drop "{name}"',
         code=code,
     )

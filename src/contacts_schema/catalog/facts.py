@@ -104,7 +104,11 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A relation and what hangs on it. ``rows`` is the planner's estimate, -1 where it was never analysed."""
+    """A relation and what hangs on it. ``rows`` is the planner's estimate, -1 where it was never analysed.
+
+    ``partitioned_by`` are the columns that decide where a row lies, 0 for an expression; ``partitions`` the condition
+    that holds in each of its leaves, None where there is none.
+    """
 
     oid: int
     schema: str
@@ -119,6 +123,7 @@ class Table:
     rules: tuple[str, ...]
     published: tuple[str, ...]
     replica_identity: str
+    owner: str
     owned: bool
     can_select: bool
     can_insert: bool
@@ -126,6 +131,8 @@ class Table:
     can_delete: bool
     schema_usage: bool
     schema_create: bool
+    partitioned_by: tuple[int, ...] = ()
+    partitions: tuple[str | None, ...] = ()
     distributed: bool = False
     columns: tuple[Column, ...] = ()
     indexes: tuple[Index, ...] = ()

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any, Protocol, TypeVar
 
 from psycopg import Connection
-from psycopg.rows import class_row, dict_row, scalar_row
+from psycopg.rows import class_row, scalar_row
 
 from ..settings import Settings
 from ..sql import load
@@ -93,12 +93,9 @@ def _distributed(connection: Connection[Any]) -> set[int]:
 
 
 def _relation_named(connection: Connection[Any], settings: Settings) -> str | None:
-    """What kind of relation already has the constraint's name in the table's schema, for people."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(
-            _SQL["constraint_named"].format(), {"schema": settings.schema, "name": settings.constraint}
-        ).fetchone()
-    return str(row["kind"]) if row else None
+    """What already has the constraint's name in the table's schema, for people."""
+    values = {"schema": settings.schema, "table": settings.table, "name": settings.constraint}
+    return _one([str(kind) for kind in _scalars(connection, "constraint_named", **values)])
 
 
 def _rows(connection: Connection[Any], cls: type[T], statement: str, **values: Any) -> list[T]:

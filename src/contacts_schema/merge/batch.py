@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from ..archive import Archive, Relation
 from ..catalog.read import fingerprint
 from ..compose import comma, ident
-from .resolve import Resolver, Tally
+from .resolve import Contended, Resolver, Tally
 from .root import RootStatements
 from .statements import SQL
 from .tree import Node
@@ -72,12 +72,13 @@ class Batch:
         fill: Sequence[int],
         decided: frozenset[int],
         run: int,
+        expected: str,
     ) -> None:
         self.connection, self.resolver, self.root, self.archive = connection, resolver, root, archive
         self.fill, self.decided, self.run = tuple(fill), decided, run
         self.nodes = resolver.tree.nodes
         self.oids = [node.table.oid for node in self.nodes]
-        self.fingerprint = fingerprint(connection, self.oids)
+        self.expected = expected
         self.writes = [self._writes_of(node) for node in self.nodes]
         self._moves: dict[tuple[int, ...], bytes] = {}
 
@@ -88,7 +89,7 @@ class Batch:
         return WriteStatements(
             of_node=self.resolver.statements[node.position],
             schema=self.archive.schema,
-            archive=self.archive.archive_of(node.table) if node.merges else None,
+            archive=self.archive.archive_of(node.table) if node.merges and node.table.primary_key else None,
             journal=self.archive.journal_of(node.table, journaled(node, fill), moving) if moving else None,
             references=edges,
         )
@@ -114,7 +115,7 @@ class Batch:
         """Hold off DDL, then see that the plan still fits; constraints are checked as the batch goes, not at its end."""
         self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         self.connection.execute(self._lock_tables, {})
-        if fingerprint(self.connection, self.oids) != self.fingerprint:
+        if fingerprint(self.connection, self.oids) != self.expected:
             raise PlanChanged
 
     @cached_property
@@ -135,6 +136,7 @@ class Batch:
             or t.unkeyed
             or t.cyclic
             or t.own_collisions
+            or t.keyless
             or (t.different and t.node.table.oid not in self.decided)
         ]
         if undecided:
@@ -145,9 +147,10 @@ class Batch:
         if not tallies[0].merged:
             return {}
         moving = [t.node.position for t in tallies if t.moved and t.node.changed]
+        plain = [node.position for node in self.nodes if node.plain]
         removing = [t.node.position for t in reversed(tallies) if t.merged]
-        ids = iter(self._ops(moving, removing))
-        moved = self._move(moving, next(ids)) if moving else {}
+        ids = iter(self._ops([*moving, *plain], removing))
+        moved = self._move(moving, plain, next(ids)) if moving or plain else {}
         for position in removing:
             op = next(ids)
             self._remove(tallies[position], op)
@@ -167,12 +170,23 @@ class Batch:
         ops += [("fill", [journal(0)])] if self.fill else []
         return self.archive.add_ops(self.archive.begin_batch(self.run), ops)
 
-    def _move(self, positions: Sequence[int], op: int) -> dict[str, int]:
+    def _move(self, positions: Sequence[int], plain: Sequence[int], op: int) -> dict[str, int]:
         wanted = tuple(positions)
         if wanted not in self._moves:
             self._moves[wanted] = self._compose_move(wanted)
-        found = self._row(self._moves[wanted], {"move": op})
-        return {self.nodes[p].table.label: found[f"~moved{p}"] for p in positions}
+        found = self._row(self._moves[wanted], {"move": op}) if wanted else {}
+        moved = {self.nodes[p].table.label: found[f"~moved{p}"] for p in positions}
+        return moved | {self.nodes[p].table.label: self._move_plain(p, op) for p in plain}
+
+    def _move_plain(self, position: int, op: int) -> int:
+        counts = self._row(self._plain_moves[position], {"move": op})
+        if counts["found"] != counts["moved"]:
+            raise Contended
+        return int(counts["moved"])
+
+    @cached_property
+    def _plain_moves(self) -> list[bytes]:
+        return [w.move_plain().as_bytes(self.connection) if w.node.plain else b"" for w in self.writes]
 
     def _compose_move(self, positions: Sequence[int]) -> bytes:
         parts = [self.writes[p].move(p) for p in positions]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ..errors import Reason
+from ..settings_parsing import dotted
 from .resolve import Tally
 
 
@@ -15,38 +16,48 @@ def _reasons(tally: Tally, decided: frozenset[int]) -> Iterator[Reason]:
     table = tally.node.table
     if tally.different and table.oid not in decided:
         yield Reason(
-            problem=f'{_rows(tally.different)} of "{table.label}" would collide with another row under a unique key '
+            problem=f'{rows(tally.different)} of "{table.label}" would collide with another row under a unique key '
             "and say different things",
-            way_on=f'look at them; to keep the survivor\'s row and archive the other, set collisions = {table.label}=merge',
+            way_on=f"change them by hand, or set collisions = {dotted(table.schema, table.name)}=merge to keep the "
+            "survivor's rows and archive the others",
             code="collision",
+        )
+    if tally.keyless:
+        yield Reason(
+            problem=f'{rows(tally.keyless)} of "{table.label}" would collide under a unique key, and without a primary '
+            "key they could not be told apart",
+            way_on=f'give "{table.label}" a primary key',
+            code="keyless_child",
         )
     if tally.contradictions:
         yield Reason(
-            problem=f'{_rows(tally.contradictions)} of "{table.label}" have references that share a column and would '
+            problem=f'{rows(tally.contradictions)} of "{table.label}" have references that share a column and would '
             "need different values in it",
             way_on="change these rows by hand so that their references agree",
             code="contradiction",
         )
     if tally.unkeyed:
         yield Reason(
-            problem=f'{_rows(tally.unkeyed)} of "{table.label}" refer to a duplicate by a key that its survivor lacks',
+            problem=f'{rows(tally.unkeyed)} of "{table.label}" refer to a duplicate by a key that its survivor lacks',
             way_on="give the survivors that key, or choose others by survivor_order",
             code="survivor_without_key",
         )
     if tally.cyclic:
         yield Reason(
-            problem=f'{_rows(tally.cyclic)} further up refer to rows of "{table.label}" that would be merged',
+            problem=f'references run in a circle: {rows(tally.cyclic)} further up refer to rows of "{table.label}" that '
+            "would be merged",
             way_on=f'merge the colliding rows of "{table.label}" by hand first',
             code="cycle",
         )
     if tally.own_collisions:
         yield Reason(
-            problem=f'{_rows(tally.own_collisions)} of "{table.label}" refer to a duplicate of the same table through '
+            problem=f'{rows(tally.own_collisions)} of "{table.label}" refer to a duplicate of the same table through '
             "a column of a unique key",
             way_on="change these references by hand first",
             code="own_collision",
         )
 
 
-def _rows(count: int) -> str:
+def rows(count: int) -> str:
+    """Word a count: ``1 row``, ``2 rows``."""
     return "1 row" if count == 1 else f"{count} rows"

@@ -31,6 +31,11 @@ class Tally:
     cyclic: int = 0
     own_collisions: int = 0
 
+    @property
+    def keyless(self) -> int:
+        """Rows that would go into others, of a table without a primary key."""
+        return 0 if self.node.table.primary_key else self.merged
+
 
 class Contended(Exception):
     """Somebody else has a row of the batch; it is undone and tried again."""
@@ -62,6 +67,8 @@ class Resolver:
         return _Script(statements, lock, self.connection)
 
     def _resolve(self, script: "_Script") -> Tally:
+        if script.node.plain:
+            return Tally(node=script.node, merged=0, moved=0)
         for statement in script.image:
             self.connection.execute(statement, {})
         different = self._merge(script) if script.node.uniques else 0

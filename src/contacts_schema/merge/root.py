@@ -104,7 +104,6 @@ class RootStatements:
             table_name=self.of_node.name,
             ranked=self._ranked(),
             primary_key=comma(self.of_node.column(n) for n in self.table.primary_key),
-            same_key=self._same_key("~ranked"),
             values=self._values(),
         )
 
@@ -133,18 +132,6 @@ class RootStatements:
             survivor_order=comma([*order, *(self.of_node.column(n) for n in self.table.primary_key)]),
             joined=self._same_group(),
         )
-
-    def _same_key(self, left: str) -> Fragment:
-        """The row of the session's table ``left`` has the primary key of the table's own row."""
-        return every(
-            template("{}.{} {} {}").format(ident(left), self._bare(n), fragment(op or "="), self.of_node.column(n))
-            for n, op in self._primary_key()
-        )
-
-    def _primary_key(self) -> list[tuple[int, str | None]]:
-        index = self.table.primary_index
-        assert index is not None  # a table without a primary key is refused before
-        return list(zip(index.columns, index.equality, strict=True))
 
 
 def _survivors(number: int) -> sql.Identifier:

@@ -110,9 +110,9 @@ class NodeStatements:
     def hit_image(self, edge: Edge, *, lock: bool) -> sql.Composed:
         """For a node with one incoming reference: hits and images in one statement."""
         values = [(self.column(n), old(n)) for n in self.node.kept]
-        images = [(self._moved_value(n), new(n)) for n in self.node.kept]
+        images = [(self.moved_value(n), new(n)) for n in self.node.kept]
         pairs = [pair for both in zip(values, images, strict=True) for pair in both]
-        pairs += [(self._moved_source(n), source(n)) for n in self.node.changed]
+        pairs += [(self.moved_source(n), source(n)) for n in self.node.changed]
         return self._hit(
             "hit_image",
             edge,
@@ -166,9 +166,9 @@ class NodeStatements:
             units=comma(of(f"~e{i}", ident("~unit")) for i, _ in edges),
             contradiction=some(self._contradictions()),
             values=sql.Composed(
-                [template(", {}, {}").format(self.column(n), self._moved_value(n)) for n in self.node.kept]
+                [template(", {}, {}").format(self.column(n), self.moved_value(n)) for n in self.node.kept]
             ),
-            sources=sql.Composed([template(", {}").format(self._moved_source(n)) for n in self.node.changed]),
+            sources=sql.Composed([template(", {}").format(self.moved_source(n)) for n in self.node.changed]),
             parents=sql.SQL("\n").join(parents),
         )
 
@@ -182,7 +182,8 @@ class NodeStatements:
             if pair.child == number and number in self.node.moved
         ]
 
-    def _moved_value(self, number: int) -> Fragment:
+    def moved_value(self, number: int) -> Fragment:
+        """What a column will hold, beside the rows of its parents."""
         whens = [
             template("WHEN {} IS NOT NULL THEN {}").format(
                 of(alias, ident("~tid")), self.cast(pair, of(alias, new(pair.parent)))
@@ -193,7 +194,8 @@ class NodeStatements:
             return self.column(number)
         return template("CASE {} ELSE {} END").format(sql.SQL(" ").join(whens), self.column(number))
 
-    def _moved_source(self, number: int) -> Fragment:
+    def moved_source(self, number: int) -> Fragment:
+        """The merged row behind a column's change, if there is one."""
         whens = [
             template("WHEN {} IS NOT NULL THEN {}").format(
                 of(alias, ident("~tid")), self._source_of(alias, pair, edge)

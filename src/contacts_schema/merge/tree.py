@@ -38,7 +38,8 @@ class Node:
     """One table of the merge. ``incoming`` come from earlier nodes, ``own`` are the table's references to itself.
 
     ``moved`` are the columns whose values may change, ``referenced`` those that other rows hold, ``uniques`` the
-    unique indexes that a changed value may violate: its rows can then be duplicates of each other.
+    unique indexes that a changed value may violate: its rows can then be duplicates of each other. ``plain`` tables
+    just change a column after one parent: nothing about their rows has to be worked out before.
     """
 
     position: int
@@ -50,6 +51,7 @@ class Node:
     own_moved: tuple[int, ...]
     uniques: tuple[Index, ...]
     exclusions: tuple[Index, ...]
+    plain: bool = False
 
     @property
     def is_root(self) -> bool:
@@ -179,7 +181,7 @@ class _Growth:
         return order[::-1], cycles
 
     def _node(self, position: int, oid: int, order: list[int]) -> Node:
-        earlier, later = order[:position], order[position + 1 :]
+        earlier, later = set(order[:position]), set(order[position + 1 :])
         own = tuple(e for e in self.used if e.parent == oid == e.child)
         incoming = tuple(e for e in self.used if e.child == oid and e.parent in earlier)
         return Node(
@@ -192,4 +194,13 @@ class _Growth:
             own_moved=tuple(sorted(set().union(*(self._moving(e) for e in own)))),
             uniques=() if position == 0 else tuple(self._uniques(oid)),
             exclusions=tuple(i for i in self._tested(oid) if i.exclusion),
+            plain=self._plain(oid, incoming, own),
         )
+
+    def _plain(self, oid: int, incoming: Sequence[Edge], own: Sequence[Edge]) -> bool:
+        table, moved = self.tables[oid], self.moved[oid]
+        if oid == self.root.oid or own or len(incoming) != 1 or any(i.unique or i.exclusion for i in self._tested(oid)):
+            return False
+        checked = any(moved & set(check.columns) for check in table.checks)
+        keyed = set(self.tables[incoming[0].parent].primary_key)
+        return not checked and all(p.parent in keyed or p.child not in moved for p in incoming[0].pairs)

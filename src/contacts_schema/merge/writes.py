@@ -58,15 +58,40 @@ class WriteStatements:
             columns=comma(self._journal_columns(numbers, self.journal.moving)),
         )
 
-    def _journaled(self, numbers: Sequence[int], before: str | None) -> list[Fragment]:
+    def move_plain(self) -> sql.Composed:
+        """The whole of a plain table's move; tells how many rows were found and how many moved."""
+        assert self.journal is not None
+        numbers, (edge,) = self.journal.numbers, self.node.incoming
+        found = [
+            *((self.of_node.column(n), old(n)) for n in numbers),
+            *((self.of_node.moved_value(n), new(n)) for n in self.node.changed),
+            *((self.of_node.moved_source(n), source(n)) for n in self.node.changed),
+        ]
+        return SQL["move_plain"].format(
+            table=self.of_node.table,
+            name=self.of_node.name,
+            parent=rows_of(self.of_node.parents[edge.parent]),
+            found=sql.Composed([template(", {} AS {}").format(value, name) for value, name in found]),
+            joined=self.of_node.joined(edge),
+            changed=self.of_node.altered(edge),
+            condition=self.of_node.condition(edge),
+            values=comma(
+                template("{} = {}").format(self.of_node.bare(n), of("~found", new(n))) for n in self.node.changed
+            ),
+            journaled=comma(self._journaled(numbers, None, "~found")),
+            journal=ident(self.schema, self.journal.name),
+            columns=comma(self._journal_columns(numbers, self.journal.moving)),
+        )
+
+    def _journaled(self, numbers: Sequence[int], before: str | None, rows: str = "~r") -> list[Fragment]:
         """Primary key after, old values, new values, where each reference came from."""
         assert self.journal is not None
-        olds = [of(before, self.of_node.bare(n)) if before else of("~r", old(n)) for n in numbers]
+        olds = [of(before, self.of_node.bare(n)) if before else of(rows, old(n)) for n in numbers]
         return [
             *(self.of_node.column(n) for n in self.node.table.primary_key),
             *olds,
             *(self.of_node.column(n) for n in numbers),
-            *(of("~r", source(n)) if n in self.node.changed else _NOWHERE for n in self.journal.moving),
+            *(of(rows, source(n)) if n in self.node.changed else _NOWHERE for n in self.journal.moving),
         ]
 
     def _journal_columns(self, numbers: Sequence[int], moving: Sequence[int]) -> list[Fragment]:

@@ -60,7 +60,8 @@ class Restore:
 
             with_lock(self.connection, self.settings, self.progress, "the tables of the archive", attempt)
             self.progress.advance(1, self.inserted - before)
-        self.clean()
+        # Somebody may be looking something up in the archive, or the server be vacuuming it.
+        with_lock(self.connection, self.settings, self.progress, "the archive", self.clean)
 
     def clean(self) -> None:
         """Drop what is empty; the schema too, once nothing of any run is left in it."""

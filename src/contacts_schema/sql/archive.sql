@@ -42,6 +42,10 @@ COMMENT ON SCHEMA {schema} IS 'contacts_schema: rows that merging removed, and w
 -- name: secure
 ALTER TABLE {table} ENABLE ROW LEVEL SECURITY
 
+-- name: insecure
+SELECT c.relname AS name FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relkind = 'r' AND NOT c.relrowsecurity ORDER BY c.relname
+
 -- name: grantees
 -- Everybody but the owner who was given anything on a relation, a sequence or the schema, by default privileges too.
 SELECT DISTINCT g.kind, g.name, CASE WHEN a.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee) END AS grantee

@@ -50,7 +50,15 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::
                    OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel AS pr WHERE pr.prpubid = p.oid AND pr.prrelid = c.oid)
                    OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace AS pn WHERE pn.pnpubid = p.oid AND pn.pnnspid = n.oid))), '{{}}') AS published,
        c.relreplident::text AS replica_identity,
-       pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
+       -- The columns that decide where a row lies, 0 for an expression, and what holds of the rows in each partition.
+       coalesce((SELECT pg_catalog.array_agg(DISTINCT coalesce(mine.attnum, 0))::int[] FROM pg_catalog.pg_partition_tree(c.oid) AS t
+                 JOIN pg_catalog.pg_partitioned_table AS pt ON pt.partrelid = t.relid CROSS JOIN pg_catalog.unnest(pt.partattrs::int2[]) AS k(attnum)
+                 LEFT JOIN pg_catalog.pg_attribute AS theirs ON theirs.attrelid = pt.partrelid AND theirs.attnum = k.attnum AND k.attnum > 0
+                 LEFT JOIN pg_catalog.pg_attribute AS mine ON mine.attrelid = c.oid AND mine.attname = theirs.attname
+                 WHERE c.relkind = 'p'), '{{}}') AS partitioned_by,
+       coalesce((SELECT pg_catalog.array_agg(pg_catalog.pg_get_partition_constraintdef(t.relid)) FROM pg_catalog.pg_partition_tree(c.oid) AS t
+                 WHERE c.relkind = 'p' AND t.isleaf), '{{}}') AS partitions,
+       pg_catalog.pg_get_userbyid(c.relowner)::text AS owner, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
        pg_catalog.has_table_privilege(c.oid, 'SELECT') AS can_select,
        pg_catalog.has_table_privilege(c.oid, 'INSERT') AS can_insert,
        pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS can_update,
@@ -143,7 +151,7 @@ SELECT k.oid::bigint AS oid, k.conname AS name, k.conrelid::bigint AS table, k.c
         FROM pg_catalog.unnest(k.conpfeqop) WITH ORDINALITY AS u(op, i)
         JOIN pg_catalog.pg_operator AS o ON o.oid = u.op JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace) AS equality,
        k.confdeltype::text AS on_delete, k.condeferrable AS deferrable,
-       NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgconstraint = k.oid AND t.tgenabled = 'D') AS triggers_enabled,
+       NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgconstraint = k.oid AND t.tgenabled IN ('D', 'R')) AS triggers_enabled,
        k.conparentid <> 0 AS inherited
 FROM pg_catalog.pg_constraint AS k
 WHERE k.contype = 'f' AND k.confrelid = ANY (%(oids)s::oid[])
@@ -155,7 +163,7 @@ SELECT t.tgrelid::bigint AS table, t.tgname AS name, p.proname AS function, n.ns
        (t.tgtype & 4) <> 0 AS on_insert, (t.tgtype & 16) <> 0 AS on_update, (t.tgtype & 8) <> 0 AS on_delete
 FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE t.tgrelid = ANY (%(oids)s::oid[]) AND NOT t.tgisinternal
+WHERE t.tgrelid = ANY (%(oids)s::oid[]) AND NOT t.tgisinternal AND NOT pg_catalog.starts_with(t.tgname, '00_contacts_schema_')
 ORDER BY t.tgrelid, t.tgname
 
 -- name: checks
@@ -184,9 +192,17 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> '
 ORDER BY n.nspname, c.relname, a.attnum
 
 -- name: constraint_named
-SELECT c.relname AS name, n.nspname AS schema, c.relkind::text AS kind
+-- What has the constraint's name already: a relation of the table's schema, or a constraint of the table itself.
+SELECT pg_catalog.format('the %%s "%%s.%%s"', CASE c.relkind WHEN 'i' THEN 'index' WHEN 'I' THEN 'index' WHEN 'S' THEN 'sequence'
+           WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'c' THEN 'type' ELSE 'table' END, n.nspname, c.relname) AS kind
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = %(name)s
+UNION ALL
+SELECT pg_catalog.format('a %%s constraint of "%%s.%%s"',
+           CASE k.contype WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' WHEN 'n' THEN 'not null' ELSE 'trigger' END, n.nspname, c.relname)
+FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND k.conname = %(name)s AND k.contype NOT IN ('p', 'u', 'x')
 
 -- name: fingerprint
 -- Whatever a merge relies on. A difference means that the plan no longer fits and must be made anew.
@@ -196,6 +212,6 @@ SELECT pg_catalog.md5(pg_catalog.concat_ws('|',
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', i.indexrelid, i.indkey, i.indisready), ';' ORDER BY i.indexrelid)
      FROM pg_catalog.pg_index AS i WHERE i.indrelid = ANY (%(oids)s::oid[]) AND i.indisunique),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', t.oid, t.tgfoid, t.tgtype, t.tgenabled), ';' ORDER BY t.oid)
-     FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = ANY (%(oids)s::oid[]) AND NOT t.tgisinternal),
+     FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = ANY (%(oids)s::oid[]) AND NOT t.tgisinternal AND t.tgname !~ '^(00_|zz_)?contacts_schema_'),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated, a.attisdropped), ';' ORDER BY a.attrelid, a.attnum)
      FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0))) AS fingerprint

@@ -80,10 +80,10 @@ WINDOW w AS (PARTITION BY "~work"."~n" ORDER BY {survivor_order})
 -- only rows that are where they were seen, and so are what they were seen to be, are taken. (IS TRUE keeps the two
 -- look-ups hashed: as joins the planner, who knows nothing of the batch's size, would nest them.)
 WITH "~ranked" AS MATERIALIZED ({ranked}), "~duplicates" AS (
-    SELECT {table_name}.tableoid AS "~rel", {table_name}.ctid AS "~tid" FROM "~ranked" JOIN {table} AS {table_name} ON {same_key}
+    SELECT {table_name}.tableoid AS "~rel", {table_name}.ctid AS "~tid" FROM "~ranked" JOIN {table} AS {table_name} ON {table_name}.ctid = "~ranked"."~tid"
     WHERE "~rank" BETWEEN 2 AND %(cap)s + 1 ORDER BY {primary_key} FOR UPDATE OF {table_name} SKIP LOCKED
 ), "~survivors" AS (
-    SELECT {table_name}.tableoid AS "~rel", {table_name}.ctid AS "~tid" FROM "~ranked" JOIN {table} AS {table_name} ON {same_key}
+    SELECT {table_name}.tableoid AS "~rel", {table_name}.ctid AS "~tid" FROM "~ranked" JOIN {table} AS {table_name} ON {table_name}.ctid = "~ranked"."~tid"
     WHERE "~rank" = 1 ORDER BY {primary_key} FOR NO KEY UPDATE OF {table_name} SKIP LOCKED
 )
 INSERT INTO {rows}
@@ -242,6 +242,23 @@ SELECT {counts}
 ), {kept} AS (
     INSERT INTO {journal} ({columns}) SELECT %(move)s, {moved}.* FROM {moved}
 )
+
+-- name: move_plain
+-- A table whose rows just change one reference: lock, move and journal in one statement. Lock: FOR NO KEY UPDATE,
+-- NOWAIT. A row that changed between the look and the lock is found but not moved; the batch is then tried again.
+WITH "~found" AS (
+    SELECT {name}.tableoid AS "~rel", {name}.ctid AS "~tid"{found}
+    FROM {parent} AS "~p" JOIN {table} AS {name} ON {joined}
+    WHERE {changed} AND {condition}
+    FOR NO KEY UPDATE OF {name} NOWAIT
+), "~moved" AS (
+    UPDATE {table} AS {name} SET {values} FROM "~found"
+    WHERE {name}.ctid = "~found"."~tid" AND {name}.tableoid = "~found"."~rel"
+    RETURNING {journaled}
+), "~journal" AS (
+    INSERT INTO {journal} ({columns}) SELECT %(move)s, "~moved".* FROM "~moved"
+)
+SELECT (SELECT count(*) FROM "~found") AS found, (SELECT count(*) FROM "~moved") AS moved
 
 -- name: remove
 -- Prove that nothing refers to the duplicates any more, then delete them into the archive, which so holds exactly

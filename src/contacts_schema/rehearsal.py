@@ -1,0 +1,172 @@
+"""A trial batch, undone again: triggers that forbid or swallow what a merge does show in no catalog."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import Connection, Rollback
+from psycopg.rows import dict_row
+
+from .archive import Archive
+from .errors import Reason
+from .merge.batch import Batch, Interference, PlanChanged, Slice, Undecided
+from .merge.passes import CAP, Found
+from .merge.problems import rows
+from .merge.resolve import Contended, Resolver, Tally
+from .merge.root import RootStatements
+from .merge.statements import SQL
+from .merge.tree import Node
+from .plan import Plan
+from .references import listed
+from .retry import is_locked, patiently
+
+# Enough to meet a trigger, few enough that no writer notices.
+_GROUPS = 10
+_ATTEMPTS = 3
+# A row of a writer's that came between: seen again, it is part of the image.
+_RACED = {"23505"}
+# The trial would fail for these too, and they are said already.
+_FAILING = frozenset(
+    {
+        "bad_reference", "check", "child_kind", "child_rights", "exclusion", "generated_reference", "missing_partition",
+        "no_replica_identity", "not_owner", "private_schema", "rights", "row_security", "rule",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """A trial of one plan; ``expected`` is the catalog's fingerprint that it was made for."""
+
+    connection: Connection[Any]
+    plan: Plan
+    resolver: Resolver
+    root: RootStatements
+    expected: str
+
+    def reasons(self, found: Found, said: Sequence[Reason]) -> list[Reason]:
+        """Merge a few groups and roll back; give what stood in the way, unless ``said`` explains it.
+
+        Takes the locks of one batch, for as long; where somebody else has them three times in a row nothing is learnt.
+        """
+        if not found.slices or any(reason.code in _FAILING for reason in said):
+            return []
+        for _ in patiently(_ATTEMPTS):
+            try:
+                return self._try()
+            except psycopg.Error as error:
+                if not _may_pass(error):
+                    raise
+            except Contended:
+                continue
+            except (Undecided, PlanChanged):
+                break
+        return []
+
+    def _try(self) -> list[Reason]:
+        """Raises what says nothing about triggers: Contended, Undecided, PlanChanged, an error of a lock."""
+        found: list[Reason] = []
+        with self.connection.transaction():
+            batch = self._batch()
+            try:
+                batch.merge(self._piece())
+            except Interference as interference:
+                found.append(self._interfered(interference))
+            except psycopg.Error as error:
+                if _may_pass(error) or error.sqlstate is None:
+                    raise
+                found.append(_failed(error, batch.at_work))
+            raise Rollback
+        return found
+
+    def _batch(self) -> "_Watched":
+        """Its archive goes with the transaction. Every collision counts as settled, to get as far as possible."""
+        archive = Archive(self.connection, self.plan.settings.private_schema)
+        archive.ensure()
+        return _Watched(
+            self.connection,
+            self.resolver,
+            self.root,
+            archive,
+            fill=self.plan.fill,
+            decided=frozenset(self.resolver.parents),
+            run=archive.begin_run(self.root.table, self.plan.settings),
+            expected=self.expected,
+        )
+
+    def _piece(self) -> Slice:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(SQL["batch_end"].format(), {"after": 0, "groups": _GROUPS, "cap": CAP}).fetchone()
+        assert row is not None
+        return Slice(after=0, end=row["end"], groups=row["groups"], cap=CAP)
+
+    def _interfered(self, failure: Interference) -> Reason:
+        nodes = self.resolver.tree.nodes
+        there = [node for node in nodes if node.table.label == failure.table]
+        return _reason(
+            f'changed or removed {rows(failure.found)} of "{failure.table}" instead of {failure.expected}',
+            _blamed(there) or _blamed(nodes),
+        )
+
+
+class _Watched(Batch):
+    """A batch that knows which tables it is writing to."""
+
+    at_work: Sequence[Node] = ()
+
+    def _write(self, tallies: Sequence[Tally]) -> Mapping[str, int]:
+        self._tallies = tallies
+        return super()._write(tallies)
+
+    def _move(self, positions: Sequence[int], plain: Sequence[int], op: int) -> dict[str, int]:
+        self.at_work = [self.nodes[position] for position in (*positions, *plain)]
+        moved = super()._move(positions, plain, op)
+        for tally in (self._tallies[position] for position in positions):
+            label = tally.node.table.label
+            if moved[label] != tally.moved:
+                raise Interference(label, tally.moved, moved[label])
+        return moved
+
+    def _remove(self, tally: Tally, op: int) -> None:
+        self.at_work = [tally.node]
+        super()._remove(tally, op)
+        self.at_work = [self.nodes[0]]  # what comes last is the fill
+
+
+def _may_pass(error: psycopg.Error) -> bool:
+    return is_locked(error) or error.sqlstate in _RACED
+
+
+def _failed(error: psycopg.Error, nodes: Sequence[Node]) -> Reason:
+    """The server refused a statement. Its text may hold values; the names and the code may not."""
+    tables = listed(dict.fromkeys(node.table.label for node in nodes), "or")
+    if error.diag.constraint_name:
+        return Reason(
+            problem=f'a trial batch, rolled back, failed at {tables} on "{error.diag.constraint_name}" '
+            f"(SQLSTATE {error.sqlstate})",
+            way_on="change the rows that it objects to by hand first, or drop it",
+            code="rehearsal",
+        )
+    return _reason(f"failed at {tables} (SQLSTATE {error.sqlstate})", _blamed(nodes))
+
+
+def _reason(what: str, triggers: Sequence[str]) -> Reason:
+    named = listed(triggers, "or")
+    return Reason(
+        problem=f"a trial batch, rolled back, {what}" + (f"; the trigger {named} may be why" if triggers else ""),
+        way_on=f"let {named} pass what a merge does, or disable it for the merge"
+        if triggers
+        else "look up the cause in the server's log and remove it",
+        code="rehearsal",
+    )
+
+
+def _blamed(nodes: Sequence[Node]) -> list[str]:
+    """Triggers that fire on what a merge does to these tables."""
+    return [
+        trigger.name
+        for node in nodes
+        for trigger in node.table.triggers
+        if trigger.enabled in "OA" and ((trigger.on_delete and node.merges) or (trigger.on_update and node.changed))
+    ]
