@@ -18,8 +18,9 @@ __all__ = ["Recorder", "Statement", "recording"]
 # Locks of the catalog, of indexes, of temporary tables and of the private schema meet nobody else.
 HELD: Final = """
     SELECT virtualtransaction, mode, relname
-    FROM pg_locks LEFT JOIN pg_class ON pg_class.oid = relation AND relkind IN ('r', 'p') AND relpersistence <> 't'
-        AND relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'contacts_schema')
+    FROM pg_locks LEFT JOIN pg_class ON pg_class.oid = relation AND relkind IN ('r', 'p')
+        AND relpersistence <> 't' AND relnamespace IN (
+            SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'contacts_schema')
     WHERE pid = %s AND locktype IN ('virtualxid', 'relation') AND granted
 """
 
@@ -40,7 +41,7 @@ class Statement:
 
 
 class Recorder(Silent):
-    """Listens to a run's steps and to its connection. `beside` is a second connection that looks at the locks."""
+    """Listens to a run's steps and to its connection. `beside`, another connection, looks at the locks."""
 
     def __init__(self, beside: psycopg.Connection[Any]) -> None:
         self.beside = beside

@@ -21,12 +21,13 @@ from .merge.batch import Batch, PlanChanged
 from .merge.passes import Found, Passes, find_groups
 from .merge.resolve import Resolver
 from .merge.root import RootStatements, is_text
+from .merge.worker import Worker
 from .plan import Plan, make_plan
 from .refusals import MERGING
 from .rehearsal import Rehearsal
-from .report import Progress, Report
+from .report import Progress, Report, Shared
 from .restore.run import Restore
-from .session import alone, prepare
+from .session import alone, beside, prepare
 from .settings import Settings
 from .survey import Survey
 
@@ -196,7 +197,7 @@ class _Run:
         if self.plan.tree is None or any(r.code in _UNREADABLE for r in blocking):
             raise Refused(self.plan.reasons)
         if any(r.code in _UNREACHABLE for r in blocking):
-            closed = _Workspace(self.connection, self.plan)
+            closed = _Workspace(self.connection, self.plan, create=False)
             rest = Survey(self.connection, self.plan, closed.resolver, closed.root).of_the_table()
             raise Refused(_unique([*self.plan.reasons, *rest]))
         workspace = self._open()
@@ -237,19 +238,30 @@ class _Run:
         if self._objections:
             raise Refused(self._objections)
         self.forwarding.ensure(workspace.resolver.tree)
-        batch = Batch(
-            self.connection,
-            workspace.resolver,
-            workspace.root,
-            self.archive,
-            fill=self.plan.fill,
-            decided=self.plan.decided,
-            run=self.archive.begin_run(self.table, self.settings),
-            expected=self.fingerprint,
-        )
-        passes = Passes(self.connection, self.settings, batch, self.progress)
+        run = self.archive.begin_run(self.table, self.settings)
+        progress = Shared(self.progress)
+
+        @contextmanager
+        def second() -> Iterator[Worker | None]:
+            with beside(self.connection, self.settings) as connection:
+                yield self._worker(_Workspace(connection, self.plan, create=True), run, progress) if connection else None
+
+        passes = Passes(self.settings, self._worker(workspace, run, progress), second, self.progress)
         self.merged.append(passes)
         passes.run(found)
+
+    def _worker(self, workspace: "_Workspace", run: int, progress: Progress) -> Worker:
+        batch = Batch(
+            workspace.connection,
+            workspace.resolver,
+            workspace.root,
+            Archive(workspace.connection, self.settings.private_schema),
+            fill=self.plan.fill,
+            decided=self.plan.decided,
+            run=run,
+            expected=self.fingerprint,
+        )
+        return Worker(workspace.connection, batch, self.settings.batch_size, progress)
 
     def _merge_rest(self) -> None:
         """Duplicates that no trigger saw arrive, such as replication's."""
@@ -268,8 +280,7 @@ class _Run:
 
     def _open(self) -> "_Workspace":
         if self._workspace is None:
-            self._workspace = _Workspace(self.connection, self.plan)
-            self._workspace.create()
+            self._workspace = _Workspace(self.connection, self.plan, create=True)
         return self._workspace
 
     # Back
@@ -335,13 +346,15 @@ class _Run:
 class _Workspace:
     """The session's temporary tables for one plan, and the statements over them."""
 
-    def __init__(self, connection: Connection[Any], plan: Plan) -> None:
+    def __init__(self, connection: Connection[Any], plan: Plan, *, create: bool) -> None:
         assert plan.tree is not None
         self.connection = connection
         self.resolver = Resolver(connection, plan.tree)
         self.root = RootStatements(node=plan.tree.root, key=plan.key, survivor_order=plan.survivor_order)
+        if create:
+            self._create()
 
-    def create(self) -> None:
+    def _create(self) -> None:
         """Make them anew: they are shaped as the plan's tables are."""
         self.connection.execute("DISCARD TEMP")
         for statement in self.root.create():

@@ -87,7 +87,9 @@ def _declared(facts: Facts, settings: Settings, reference: Reference, target: Ta
         return _bad(reference, "is in a table that does not exist")
     if reference.column not in child.by_name:
         return no_column(child, reference.column)
-    column = parent.by_name.get(reference.target_column) if reference.target_column else sole_key(parent)
+    if reference.target_column is not None and reference.target_column not in parent.by_name:
+        return no_column(parent, reference.target_column)
+    column = parent.by_name[reference.target_column] if reference.target_column else sole_key(parent)
     if column is None:
         return _bad(reference, f'names no column of "{parent.label}", whose primary key is not one column')
     return _declared_edge(reference, child, parent, _pair(child.by_name[reference.column], column))

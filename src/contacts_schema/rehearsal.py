@@ -11,8 +11,9 @@ from psycopg.rows import dict_row
 from .archive import Archive
 from .errors import Reason
 from .merge.batch import Batch, Interference, PlanChanged, Slice, Undecided
-from .merge.passes import CAP, Found
+from .merge.passes import Found
 from .merge.problems import rows
+from .merge.worker import CAP
 from .merge.resolve import Contended, Resolver, Tally
 from .merge.root import RootStatements
 from .merge.statements import SQL

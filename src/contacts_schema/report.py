@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Protocol
 
 
@@ -53,3 +54,30 @@ class Silent:
 
     def note(self, message: str) -> None:
         """Ignore it."""
+
+
+class Shared:
+    """A Progress for several threads at once."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._lock = progress, Lock()
+
+    def step(self, name: str) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._progress.step(name)
+
+    def total(self, groups: int) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._progress.total(groups)
+
+    def advance(self, groups: int, rows: int) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._progress.advance(groups, rows)
+
+    def note(self, message: str) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._progress.note(message)

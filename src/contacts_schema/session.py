@@ -1,7 +1,7 @@
 """The connection a run works on: its settings, the pooler behind which it must not be, the lock that it alone may hold."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -39,9 +39,29 @@ _SESSION = {
 def prepare(connection: Connection[Any], settings: Settings) -> None:
     """Set up the session. Raises Refused behind a transaction pooler, before anything is set: it would leak."""
     refuse_pooler(connection)
+    _set(connection, settings)
+
+
+def _set(connection: Connection[Any], settings: Settings) -> None:
     for name, value in _SESSION.items():
         connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
     set_lock_timeout(connection, settings.lock_timeout)
+
+
+@contextmanager
+def beside(connection: Connection[Any], settings: Settings) -> Iterator[Connection[Any] | None]:
+    """A second connection, set up as the first one is; None where the server has none left for us."""
+    try:
+        other = _beside(connection)
+    except psycopg.OperationalError:
+        yield None
+        return
+    with closing(other):
+        for name in ("role", "search_path"):
+            value = _scalar(connection, "SELECT pg_catalog.current_setting(%s)", [name])
+            other.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
+        _set(other, settings)
+        yield other
 
 
 def set_lock_timeout(connection: Connection[Any], milliseconds: int) -> None:

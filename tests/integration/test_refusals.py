@@ -304,6 +304,11 @@ def test_rights_on_a_child(role):
     assert role.told() == [
         (
             "child_rights",
+            'role "deployer" lacks SELECT, UPDATE, INSERT, DELETE on "public.tags"',
+            'GRANT SELECT, UPDATE, INSERT, DELETE ON "public"."tags" TO "deployer"',
+        ),
+        (
+            "child_rights",
             'role "deployer" lacks USAGE ON SCHEMA "billing", which holds "billing.invoices"',
             'GRANT USAGE ON SCHEMA "billing" TO "deployer"',
         ),
@@ -311,11 +316,6 @@ def test_rights_on_a_child(role):
             "child_rights",
             'role "deployer" lacks SELECT, UPDATE on "billing.invoices"',
             'GRANT SELECT, UPDATE ON "billing"."invoices" TO "deployer"',
-        ),
-        (
-            "child_rights",
-            'role "deployer" lacks SELECT, UPDATE, INSERT, DELETE on "public.tags"',
-            'GRANT SELECT, UPDATE, INSERT, DELETE ON "public"."tags" TO "deployer"',
         ),
     ]
 

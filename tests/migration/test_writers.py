@@ -19,7 +19,7 @@ def gone_on(url: str, so_far: int, enough: int = 20) -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"CONTACTS_SCHEMA_BATCH_SIZE": "1"}], ids=["one batch", "many batches"])
 def test_racing_writers_lose_nothing_while_their_table_becomes_unique(crm_url, migrate, settings):
-    with Writers(crm_url, rate=150, races=15, touch_existing=True) as writers:
+    with Writers(crm_url, rate=150, races=15) as writers:
         gone_on(crm_url, 0)
         migrate(crm_url, "upgrade", "head", **settings)
         constrained = value(crm_url, WRITTEN)

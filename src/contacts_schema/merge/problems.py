@@ -31,28 +31,29 @@ def _reasons(tally: Tally, decided: frozenset[int]) -> Iterator[Reason]:
         )
     if tally.contradictions:
         yield Reason(
-            problem=f'{rows(tally.contradictions)} of "{table.label}" have references that share a column and would '
-            "need different values in it",
+            problem=f'in {rows(tally.contradictions)} of "{table.label}" references share a column and would need '
+            "different values in it",
             way_on="change these rows by hand so that their references agree",
             code="contradiction",
         )
     if tally.unkeyed:
         yield Reason(
-            problem=f'{rows(tally.unkeyed)} of "{table.label}" refer to a duplicate by a key that its survivor lacks',
+            problem=f'in {rows(tally.unkeyed)} of "{table.label}" a reference holds a key of a duplicate that its '
+            "survivor lacks",
             way_on="give the survivors that key, or choose others by survivor_order",
             code="survivor_without_key",
         )
     if tally.cyclic:
         yield Reason(
-            problem=f'references run in a circle: {rows(tally.cyclic)} further up refer to rows of "{table.label}" that '
-            "would be merged",
+            problem=f'references run in a circle: in {rows(tally.cyclic)} further up one leads to a row of '
+            f'"{table.label}" that would be merged',
             way_on=f'merge the colliding rows of "{table.label}" by hand first',
             code="cycle",
         )
     if tally.own_collisions:
         yield Reason(
-            problem=f'{rows(tally.own_collisions)} of "{table.label}" refer to a duplicate of the same table through '
-            "a column of a unique key",
+            problem=f'in {rows(tally.own_collisions)} of "{table.label}" a column of a unique key refers to a '
+            "duplicate of the same table",
             way_on="change these references by hand first",
             code="own_collision",
         )

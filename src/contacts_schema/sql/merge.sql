@@ -53,12 +53,18 @@ SELECT count(*) AS slices, coalesce(sum("~size"), 0)::bigint AS duplicates FROM 
 -- name: empty_work
 TRUNCATE pg_temp."~work"
 
+-- name: give_work
+COPY (DELETE FROM pg_temp."~work" WHERE "~n" % 2 = 0 RETURNING *) TO STDOUT (FORMAT binary)
+
+-- name: take_work
+COPY pg_temp."~work" FROM STDIN (FORMAT binary)
+
 -- name: batch_end
 -- How far a batch reaches: so many groups, and not more duplicates than a batch may hold.
 SELECT max("~n") AS "end", count(*) AS groups FROM (
-    SELECT "~n", sum("~size") OVER (ORDER BY "~n") AS "~sum"
+    SELECT "~n", sum("~size") OVER (ORDER BY "~n") AS "~sum", row_number() OVER (ORDER BY "~n") = 1 AS "~first"
     FROM pg_temp."~work" WHERE "~n" > %(after)s ORDER BY "~n" LIMIT %(groups)s
-) AS "~next" WHERE "~sum" <= %(cap)s OR "~n" = %(after)s + 1
+) AS "~next" WHERE "~sum" <= %(cap)s OR "~first"
 
 -- name: lock_tables
 -- Lock: ROW EXCLUSIVE, which every writer takes too. It holds off DDL, so that the plan stays true until the commit.

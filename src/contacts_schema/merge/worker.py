@@ -1,0 +1,127 @@
+"""One connection's share of the merging: its work list, batch by batch, each of the size that suits at the moment."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from ..errors import ContactsSchemaError, MergeFailed
+from ..report import Progress
+from ..retry import is_locked
+from .batch import Batch, Interference, Merged, Slice, Undecided
+from .resolve import Contended
+from .statements import SQL
+
+# A writer that meets a batch waits for its end; measured plans turn worse above a few hundred groups.
+_TARGET_SECONDS = 0.05
+_FIRST_GROUPS = 50
+_MOST_GROUPS = 400
+# A batch holds at most so many duplicates, however large a group is.
+CAP = 400
+# unique_violation: a writer's row came between; seen again, it is part of the image.
+_RACED = {"23505"}
+
+
+@dataclass(kw_only=True)
+class Done:
+    """What a worker did to its list; ``failure`` is the last thing that made it leave a group."""
+
+    groups: int = 0
+    duplicates: int = 0
+    archived: int = 0
+    moved: Counter[str] = field(default_factory=Counter)
+    beyond: Counter[str] = field(default_factory=Counter)
+    failure: Exception | None = None
+
+
+class Worker:
+    """Works off the list of groups in its own session. ``batch_size`` fixes the groups of a batch; None finds it by time."""
+
+    def __init__(self, connection: Connection[Any], batch: Batch, batch_size: int | None, progress: Progress) -> None:
+        self.connection, self.batch, self.batch_size, self.progress = connection, batch, batch_size, progress
+        self.unfinished = False
+        self._size = batch_size or _FIRST_GROUPS
+        self._done = Done()
+        self._reached = 0
+        self._stopped = Event()
+
+    def work_off(self) -> None:
+        """Try every group of the list once, until told to stop."""
+        self.unfinished = True
+        for piece in self._pieces():
+            merged = self._attempt(piece)
+            if merged is not None:
+                self._count(piece, merged)
+        self.unfinished = False
+
+    def stop(self) -> None:
+        """End after the batch at hand."""
+        self._stopped.set()
+
+    def take_done(self) -> Done:
+        """What was done since this was asked last."""
+        done, self._done = self._done, Done()
+        return done
+
+    def _pieces(self) -> Iterator[Slice]:
+        self._reached = 0
+        while not self._stopped.is_set() and (piece := self._piece(self._reached)) is not None:
+            yield piece
+
+    def _piece(self, after: int) -> Slice | None:
+        values = {"after": after, "groups": self._size, "cap": CAP}
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(SQL["batch_end"].format(), values).fetchone()
+        if row is None or row["end"] is None:
+            return None
+        return Slice(after=after, end=row["end"], groups=row["groups"], cap=CAP)
+
+    def _attempt(self, piece: Slice) -> Merged | None:
+        """Merge one slice; if it fails, go on with a smaller one, and past a single group that fails."""
+        start = time.monotonic()
+        try:
+            merged = self.batch.merge(piece)
+        except (Contended, Undecided, Interference, psycopg.Error) as error:
+            self._failed(piece, error)
+            return None
+        self._reached = piece.end
+        self._fit(piece, time.monotonic() - start)
+        return merged
+
+    def _failed(self, piece: Slice, error: Exception) -> None:
+        if isinstance(error, psycopg.Error) and not (is_locked(error) or error.sqlstate in _RACED):
+            raise worded(error) from None
+        self._done.failure = error
+        if piece.groups > 1:
+            self._size = max(1, piece.groups // 4)
+        else:
+            self._reached = piece.end
+
+    def _fit(self, piece: Slice, seconds: float) -> None:
+        """Steer the size towards a batch of 50 ms."""
+        if self.batch_size:
+            self._size = self.batch_size
+        else:
+            factor = min(2.0, max(0.5, _TARGET_SECONDS / max(seconds, 0.001)))
+            self._size = max(1, min(_MOST_GROUPS, round(max(self._size, piece.groups) * factor)))
+
+    def _count(self, piece: Slice, merged: Merged) -> None:
+        self._done.groups += piece.groups
+        self._done.duplicates += merged.duplicates
+        self._done.archived += merged.archived
+        self._done.moved.update(merged.moved)
+        self._done.beyond.update(merged.beyond)
+        self.progress.advance(piece.groups, merged.duplicates)
+
+
+def worded(error: psycopg.Error) -> ContactsSchemaError | psycopg.Error:
+    """The server's message may hold values of a row; the names and the code may not."""
+    if error.sqlstate is None:
+        return error
+    return MergeFailed(error.sqlstate, error.diag.table_name, error.diag.constraint_name)
