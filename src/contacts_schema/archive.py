@@ -77,8 +77,7 @@ class Archive:
             *(template("{} AS {}").format(ident(table.by_number[n].name), into(n)) for n in table.primary_key),
             *(ident(c.name) for c in table.columns),
         ]
-        relation = self._relation("archive", table, numbers, numbers, columns)
-        return relation
+        return self._relation("archive", table, numbers, numbers, columns)
 
     def journal_of(self, table: Table, numbers: Sequence[int], moving: Sequence[int]) -> Relation:
         """The journal for changes to these columns; a table without a primary key is journaled whole."""

@@ -104,7 +104,7 @@ class Blanks:
                 trigger=ident(TRIGGER),
                 table=self.target,
                 function=self.function,
-                blank=blank(self.table.by_number[self.phone], template("NEW.{}").format(self._name(self.phone))),
+                blank=blank(template("NEW.{}").format(self._name(self.phone))),
             )
 
     def _drop(self) -> None:
@@ -113,7 +113,7 @@ class Blanks:
             self._run("drop_function", function=self.function)
 
     def _blank(self) -> Fragment:
-        return blank(self.table.by_number[self.phone], self._name(self.phone))
+        return blank(self._name(self.phone))
 
     def _name(self, number: int) -> sql.Identifier:
         return ident(self.table.by_number[number].name)

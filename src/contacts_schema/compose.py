@@ -5,7 +5,7 @@ only: every name, fragment and literal doubles it here.
 """
 
 from collections.abc import Iterable
-from typing import Any, LiteralString, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from psycopg import Connection, sql
 
@@ -21,6 +21,7 @@ def ident(*names: str) -> sql.Identifier:
 
 
 def literal(text: str) -> sql.Literal:
+    """A string constant."""
     return sql.Literal(text.replace("%", "%%"))
 
 
@@ -31,15 +32,16 @@ def plain(statement: Fragment, connection: Connection[Any]) -> str:
 
 def fragment(text: str) -> sql.SQL:
     """SQL text that the catalog or the user's settings wrote; ``%`` is doubled for the driver."""
-    return sql.SQL(cast(LiteralString, text.replace("%", "%%")))
+    return sql.SQL(text.replace("%", "%%"))
 
 
 def template(text: str) -> sql.SQL:
     """A short template built in code, for :meth:`psycopg.sql.SQL.format`."""
-    return sql.SQL(cast(LiteralString, text))
+    return sql.SQL(text)
 
 
 def comma(parts: Iterable[Fragment]) -> sql.Composed:
+    """A list with commas."""
     return sql.SQL(", ").join(parts)
 
 

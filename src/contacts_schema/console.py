@@ -16,7 +16,6 @@ from contacts_schema.report import Report
 logger = logging.getLogger("alembic.contacts_schema")
 
 _EVERY: Final = 2.0
-_KEPT_SHOWN: Final = 50
 
 
 @dataclass(kw_only=True)
@@ -94,7 +93,7 @@ class LogProgress(_Steps):
     def total(self, groups: int) -> None:
         """Say how much there is to do."""
         step = self._current()
-        step.total = groups
+        step.total = step.groups + groups
         self._write(f"{step.name}: {groups:,} {_plural('group', groups)} to do")
 
     def advance(self, groups: int, rows: int) -> None:
@@ -147,7 +146,8 @@ class RichProgress(_Steps):
 
     def total(self, groups: int) -> None:
         """Give the bar its length."""
-        self._current().total = groups
+        step = self._current()
+        step.total = step.groups + groups
         self._update()
 
     def advance(self, groups: int, rows: int) -> None:
@@ -182,9 +182,7 @@ def summary(report: Report, title: str) -> str:
     lines += [f"  note: {note}" for note in report.notes]
     if report.kept:
         lines.append(f"  changed since, and therefore left alone: {len(report.kept):,}")
-        lines += [f"    {line}" for line in report.kept[:_KEPT_SHOWN]]
-    if len(report.kept) > _KEPT_SHOWN:
-        lines.append(f"    and {len(report.kept) - _KEPT_SHOWN:,} more")
+        lines += [f"    {line}" for line in report.kept]
     return "\n".join(lines)
 
 

@@ -111,7 +111,9 @@ class Guard:
     @cached_property
     def _digest(self) -> str:
         triggers = "".join(plain(part, self.connection) for part in self._trigger_parts.values())
-        return f"contacts_schema {hashlib.sha256((self._body + triggers).encode()).hexdigest()[:32]}"
+        # A name may have gone over to another column; the condition of a trigger stays with the column it was made for.
+        made_from = f"{self._body}{triggers}{self.key}"
+        return f"contacts_schema {hashlib.sha256(made_from.encode()).hexdigest()[:32]}"
 
     def _same(self, left: str, right: str) -> Fragment:
         return every(

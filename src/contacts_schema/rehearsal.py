@@ -49,21 +49,26 @@ class Rehearsal:
     def reasons(self, found: Found, said: Sequence[Reason]) -> list[Reason]:
         """Merge a few groups and roll back; give what stood in the way, unless ``said`` explains it.
 
-        Takes the locks of one batch, for as long; where somebody else has them three times in a row nothing is learnt.
+        Takes the locks of one batch, for as long. Only what happens every time is no writer's doing; where somebody
+        has the rows every time nothing is learnt.
         """
         if not found.slices or any(reason.code in _FAILING for reason in said):
             return []
+        reasons: list[Reason] = []
         for _ in patiently(_ATTEMPTS):
             try:
-                return self._try()
+                reasons = self._try()
+                if not reasons:
+                    break
             except psycopg.Error as error:
                 if not _may_pass(error):
                     raise
+                reasons = []
             except Contended:
-                continue
+                reasons = []
             except (Undecided, PlanChanged):
                 break
-        return []
+        return reasons
 
     def _try(self) -> list[Reason]:
         """Raises what says nothing about triggers: Contended, Undecided, PlanChanged, an error of a lock."""
@@ -128,6 +133,12 @@ class _Watched(Batch):
             if moved[label] != tally.moved:
                 raise Interference(label, tally.moved, moved[label])
         return moved
+
+    def _move_plain(self, position: int, op: int) -> int:
+        node, counts = self.nodes[position], self._row(self._plain_moves[position], {"move": op})
+        if counts["found"] != counts["moved"]:
+            raise Interference(node.table.label, counts["found"], counts["moved"])
+        return int(counts["moved"])
 
     def _remove(self, tally: Tally, op: int) -> None:
         self.at_work = [tally.node]

@@ -31,7 +31,7 @@ class Progress(Protocol):
         """Begin a named step; the one before it is at its end."""
 
     def total(self, groups: int) -> None:
-        """Tell how many groups the current step has to work off."""
+        """Tell how many groups the current step has still to work off."""
 
     def advance(self, groups: int, rows: int) -> None:
         """Tell how many more groups and rows are done."""

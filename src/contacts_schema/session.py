@@ -65,6 +65,7 @@ def beside(connection: Connection[Any], settings: Settings) -> Iterator[Connecti
 
 
 def set_lock_timeout(connection: Connection[Any], milliseconds: int) -> None:
+    """How long one attempt waits for a lock; 0 waits for ever."""
     connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", [f"{milliseconds}ms"])
 
 
@@ -146,4 +147,4 @@ def _signed(oid: int) -> int:
 
 def _scalar(connection: Connection[Any], statement: str, values: list[Any] | None = None) -> Any:
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(statement, values).fetchone()  # type: ignore[arg-type]  # literals of this module
+        return cursor.execute(statement, values).fetchone()

@@ -125,7 +125,7 @@ class Survey:
             return
         if self.plan.settings.blank_phones == "null" and not phone.not_null:
             return
-        where = blank(phone, ident(phone.name))
+        where = blank(ident(phone.name))
         count = self._count(_SQL["blanks"].format(table=ident(table.schema, table.name), blank=where))
         if not count:
             return

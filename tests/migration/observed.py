@@ -7,18 +7,20 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 
 from sandbox.alembic_command import ROOT, command, environment
 from sandbox.snapshot import Snapshot
 
+Rows: TypeAlias = list[tuple[Any, ...]]
+
 DEADLINE = 60
 EVERY = 0.005
 
 
-def rows(url: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
+def rows(url: str, query: str, *values: Any) -> Rows:
     with psycopg.connect(url) as connection:
         return connection.execute(query, values or None).fetchall()
 

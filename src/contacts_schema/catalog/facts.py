@@ -96,6 +96,8 @@ class Trigger:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
+    """A CHECK constraint; ``columns`` are those that its expression reads."""
+
     table: int
     name: str
     expression: str
@@ -185,6 +187,8 @@ class NamedColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
+    """Who runs this, where, and what the role may do in the database."""
+
     name: str
     database: str
     can_create_schema: bool

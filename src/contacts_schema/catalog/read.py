@@ -59,6 +59,7 @@ def find_table(connection: Connection[Any], schema: str, name: str) -> int | Non
 
 
 def reachable(connection: Connection[Any], roots: Sequence[int]) -> list[int]:
+    """The tables and everything that refers to them, at any depth."""
     return _scalars(connection, "reachable", roots=list(roots))
 
 

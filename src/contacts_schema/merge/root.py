@@ -17,10 +17,11 @@ _BLANK = sql.SQL(
 
 
 def is_text(column: Column) -> bool:
+    """A string type, the only kind of value that can be blank."""
     return column.category == "S"
 
 
-def blank(column: Column, value: Fragment) -> sql.Composed:
+def blank(value: Fragment) -> sql.Composed:
     """Empty or white space only. Not by a regular expression: some collations know none."""
     return _BLANK.format(value, value)
 
@@ -58,7 +59,7 @@ class RootStatements:
         phone = self.table.by_number[self.key[-1]]
         if not is_text(phone):
             return TRUE
-        return template("NOT {}").format(blank(phone, self._bare(phone.number)))
+        return template("NOT {}").format(blank(self._bare(phone.number)))
 
     def find_groups(self) -> sql.Composed:
         """Every group of the table; takes ``cap``."""

@@ -19,10 +19,12 @@ def rows_of(node: Node) -> sql.Identifier:
 
 
 def old(number: int) -> sql.Identifier:
+    """The column for what a row held."""
     return ident(f"~o{number}")
 
 
 def new(number: int) -> sql.Identifier:
+    """The column for what a row will hold."""
     return ident(f"~n{number}")
 
 
@@ -32,6 +34,7 @@ def source(number: int) -> sql.Identifier:
 
 
 def of(alias: str, column: sql.Identifier) -> sql.Composed:
+    """A column of an alias."""
     return template("{}.{}").format(ident(alias), column)
 
 

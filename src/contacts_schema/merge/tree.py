@@ -198,9 +198,13 @@ class _Growth:
         )
 
     def _plain(self, oid: int, incoming: Sequence[Edge], own: Sequence[Edge]) -> bool:
+        """A key that moves and those who hold it must change in one statement, and so hold others back."""
         table, moved = self.tables[oid], self.moved[oid]
         if oid == self.root.oid or own or len(incoming) != 1 or any(i.unique or i.exclusion for i in self._tested(oid)):
             return False
+        (edge,) = incoming
         checked = any(moved & set(check.columns) for check in table.checks)
-        keyed = set(self.tables[incoming[0].parent].primary_key)
-        return not checked and all(p.parent in keyed or p.child not in moved for p in incoming[0].pairs)
+        placed = bool({0, *moved} & set(table.partitioned_by))
+        follows = bool({pair.parent for pair in edge.pairs} & self.moved[edge.parent])
+        keyed = set(self.tables[edge.parent].primary_key)
+        return not (checked or placed or follows) and all(p.parent in keyed or p.child not in moved for p in edge.pairs)

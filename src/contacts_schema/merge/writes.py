@@ -129,7 +129,7 @@ class WriteStatements:
             )
             for pair in edge.pairs
         )
-        going = NOTHING
+        going: Fragment = NOTHING
         if edge.child == edge.parent:
             going = template(
                 ' AND NOT EXISTS (SELECT FROM {} AS "~x" WHERE "~x"."~keeper" IS NOT NULL'

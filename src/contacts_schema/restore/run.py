@@ -68,7 +68,7 @@ class Restore:
         with self.connection.transaction():
             self._execute("finish_runs")
             for source in self._sources.values():
-                if self._scalar("is_empty", relation=source.relation):
+                if self._scalar("is_done_with", relation=source.relation, id=source.id):
                     self._execute("drop_relation", relation=source.relation)
                     self._execute("forget_relation", id=source.id)
             if not self._scalar("in_use"):
@@ -82,8 +82,9 @@ class Restore:
             unique = list({table.oid: table for table in tables}.values())
             lock(self.connection, unique)
             with resting(self.connection, unique):
-                left = [not self._undo(op, ops) for op in ops]
-            if not any(left):
+                left = [op for op in ops if not self._undo(op, ops)]
+            self._execute("finish_ops", batch=batch, left=[op.id for op in left])
+            if not left:
                 self._execute("finish_batch", batch=batch)
 
     def _ops(self, batch: int) -> list[Op]:

@@ -71,14 +71,18 @@ SELECT "~id" AS id FROM {relation} WHERE "~op" = %(op)s ORDER BY "~id"
 -- name: left_keys
 SELECT {keys} AS key FROM {relation} WHERE "~op" = %(op)s ORDER BY "~id"
 
+-- name: finish_ops
+DELETE FROM {schema}.op WHERE batch = %(batch)s AND NOT id = ANY (%(left)s::bigint[])
+
 -- name: finish_batch
 DELETE FROM {schema}.batch WHERE id = %(batch)s
 
 -- name: finish_runs
 DELETE FROM {schema}.run AS r WHERE NOT EXISTS (SELECT FROM {schema}.batch AS b WHERE b.run = r.id)
 
--- name: is_empty
-SELECT NOT EXISTS (SELECT FROM {relation}) AS empty
+-- name: is_done_with
+-- Empty, and no operation that is left, one of several tables perhaps, will look into it.
+SELECT NOT EXISTS (SELECT FROM {relation}) AND NOT EXISTS (SELECT FROM {schema}.op WHERE %(id)s = ANY (relations)) AS done
 
 -- name: drop_relation
 DROP TABLE {relation}
