@@ -26,7 +26,7 @@ EQUAL = "OPERATOR(pg_catalog.=)"
 def column(name: str, type_: str = "bigint", **facts: Any) -> Column:
     """A nullable column; `table` and `number` are given by the table it comes into."""
     category = "S" if type_ in ("text", "character varying") else "N"
-    given = {
+    given: dict[str, Any] = {
         "table": 0, "number": 0, "name": name, "type": type_, "base_type": type_, "category": category,
         "not_null": False, "generated": "", "identity": "", "default": None, "collation": 0, "equality": EQUAL,
     }  # fmt: skip
@@ -35,7 +35,7 @@ def column(name: str, type_: str = "bigint", **facts: Any) -> Column:
 
 def index(name: str, *columns: int, **facts: Any) -> Index:
     """A valid unique B-tree over plain columns."""
-    given = {
+    given: dict[str, Any] = {
         "table": 0, "oid": 0, "name": name, "method": "btree", "columns": columns, "included": (), "mentions": (),
         "keys": tuple(f"c{number}" for number in columns), "equality": (EQUAL,) * len(columns), "plain": True,
         "predicate": None, "unique": True, "primary": False, "exclusion": False, "valid": True, "ready": True,
@@ -48,7 +48,7 @@ def table(
     oid: int, name: str, *columns: str | Column, key: Sequence[int] = (1,), indexes: Iterable[Index] = (), **facts: Any
 ) -> Table:
     """An ordinary table of `public` with every right on it; `key` is its primary key, none if empty."""
-    given = {
+    given: dict[str, Any] = {
         "oid": oid, "schema": "public", "name": name, "kind": "r", "is_partition": False, "root": oid,
         "has_heirs": False, "rows": 0.0, "pages": 0, "row_security_active": False, "rules": (), "published": (),
         "replica_identity": "d", "owner": "owner", "owned": True, "can_select": True, "can_insert": True,
@@ -67,7 +67,7 @@ def foreign_key(
     child: Table, columns: Sequence[int], parent: Table, parent_columns: Sequence[int] = (1,), **facts: Any
 ) -> ForeignKey:
     """A foreign key that is checked."""
-    given = {
+    given: dict[str, Any] = {
         "oid": 0, "name": f"{child.name}_fkey", "table": child.oid, "columns": tuple(columns), "parent": parent.oid,
         "parent_columns": tuple(parent_columns), "equality": (EQUAL,) * len(columns), "on_delete": "c",
         "deferrable": False, "triggers_enabled": True, "inherited": False,
@@ -77,7 +77,7 @@ def foreign_key(
 
 def trigger(name: str, **facts: Any) -> Trigger:
     """An enabled row trigger before UPDATE and DELETE."""
-    given = {
+    given: dict[str, Any] = {
         "table": 0, "name": name, "function": name, "function_schema": "public", "enabled": "O", "before": True,
         "instead": False, "row": True, "on_insert": False, "on_update": True, "on_delete": True,
     }  # fmt: skip
@@ -85,12 +85,13 @@ def trigger(name: str, **facts: Any) -> Trigger:
 
 
 def check(name: str, *columns: int) -> Check:
+    """A CHECK that reads these columns."""
     return Check(table=0, name=name, expression="true", columns=columns)
 
 
 def named(of: Table, name: str, **facts: Any) -> NamedColumn:
     """The column `name` of a table as one that is named like a reference."""
-    given = {
+    given: dict[str, Any] = {
         "table": of.oid, "schema": of.schema, "name": of.name, "column": name, "type": of.by_name[name].type,
         "type_column": None, "parents": (), "readable": True,
     }  # fmt: skip
@@ -99,9 +100,7 @@ def named(of: Table, name: str, **facts: Any) -> NamedColumn:
 
 def facts(*tables: Table, **given: Any) -> Facts:
     """Facts whose target is the first table."""
-    role = Role(
-        name="deployer", database="crm", can_create_schema=True, can_create_temp=True, server_version=180000
-    )
+    role = Role(name="deployer", database="crm", can_create_schema=True, can_create_temp=True, server_version=180000)
     known: dict[str, Any] = {
         "role": role, "target": tables[0].oid if tables else None, "tables": {t.oid: t for t in tables},
         "foreign_keys": (), "named_columns": (), "similar": (), "private_schema": PrivateSchema(owned=True, ours=True),

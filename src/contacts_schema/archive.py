@@ -69,15 +69,19 @@ class Archive:
             thing, ident(grantee) if grantee else sql.SQL("PUBLIC")
         )
 
-    def archive_of(self, table: Table) -> Relation:
-        """The archive for rows of this table as it is shaped now, made if need be."""
+    def archive_of(self, table: Table, moving: Sequence[int]) -> Relation:
+        """The archive for rows of this table as it is shaped now, made if need be.
+
+        For each column of ``moving`` it remembers which archived row the reference led to.
+        """
         numbers = tuple(c.number for c in table.columns)
         columns = [
             *self._own("~op", "~row", "~unit"),
             *(template("{} AS {}").format(ident(table.by_number[n].name), into(n)) for n in table.primary_key),
+            *(template("0::bigint AS {}").format(ident(f"~p{n}")) for n in moving),
             *(ident(c.name) for c in table.columns),
         ]
-        return self._relation("archive", table, numbers, numbers, columns)
+        return self._relation("archive", table, numbers, tuple(moving), columns)
 
     def journal_of(self, table: Table, numbers: Sequence[int], moving: Sequence[int]) -> Relation:
         """The journal for changes to these columns; a table without a primary key is journaled whole."""

@@ -15,6 +15,7 @@ from .catalog.facts import Table
 from .catalog.read import fingerprint, read_facts
 from .constraint import Constraint, State
 from .errors import Interrupted, Reason, Refused, StatementFailed
+from .expressions import faulty_expressions, unfillable
 from .forward import Forwarding
 from .guard import Guard
 from .merge.batch import Batch, PlanChanged
@@ -200,6 +201,9 @@ class _Run:
             closed = _Workspace(self.connection, self.plan, create=False)
             rest = Survey(self.connection, self.plan, closed.resolver, closed.root).of_the_table()
             raise Refused(_unique([*self.plan.reasons, *rest]))
+        wrong = [*unfillable(self.plan), *faulty_expressions(self.connection, self.plan)]
+        if wrong:
+            raise Refused(_unique([*self.plan.reasons, *wrong]))
         workspace = self._open()
         found = find_groups(self.connection, workspace.root)
         survey = Survey(self.connection, self.plan, workspace.resolver, workspace.root)

@@ -98,7 +98,7 @@ class Forwarding:
                     _Forward(
                         connection=self.connection,
                         archive_schema=archive.schema,
-                        archive=archive.archive_of(node.table).name,
+                        archive=archive.archive_of(node.table, node.changed).name,
                         prefix=self.prefix,
                         parent=node.table,
                         child=child,

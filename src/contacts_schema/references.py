@@ -24,6 +24,7 @@ def sole_key(table: Table) -> Column | None:
 
 
 def no_column(table: Table, name: str) -> Reason:
+    """The refusal of a column that is not there, with the near names."""
     near = get_close_matches(name, table.by_name, n=3, cutoff=0.4) or list(table.by_name)[:8]
     return Reason(
         problem=f'"{table.label}" has no column "{name}"',
@@ -104,9 +105,7 @@ def _pair(child: Column, parent: Column) -> Pair:
     """Columns of two types are compared as the child's, which is what its indexes hold."""
     same = child.base_type == parent.base_type
     equality = parent.equality if same else child.equality
-    return Pair(
-        child=child.number, parent=parent.number, equality=equality or "=", cast=None if same else child.type
-    )
+    return Pair(child=child.number, parent=parent.number, equality=equality or "=", cast=None if same else child.type)
 
 
 def _declared_edge(reference: Reference, child: Table, parent: Table, pair: Pair) -> Edge:

@@ -11,7 +11,7 @@ from .settings import Settings
 # Reasons that matter only where there is something to merge. A table that is unique already needs none of it.
 MERGING = frozenset(
     {
-        "bad_reference", "child_kind", "child_owner", "collision", "contradiction", "cycle", "check",
+        "bad_reference", "blocked_key", "child_kind", "child_owner", "collision", "contradiction", "cycle", "check",
         "disabled_foreign_key", "exclusion", "generated_reference", "inherits", "keyless_child", "missing_partition",
         "no_index", "no_replica_identity", "own_collision", "partition_foreign_key", "rehearsal", "rule",
         "survivor_without_key", "suspect", "trigger",
@@ -21,9 +21,7 @@ MERGING = frozenset(
 _NOT_TABLES = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
 
-def refusals(
-    facts: Facts, settings: Settings, target: Table, key: Sequence[int], tree: Tree
-) -> Iterator[Reason]:
+def refusals(facts: Facts, settings: Settings, target: Table, key: Sequence[int], tree: Tree) -> Iterator[Reason]:
     """Every reason to refuse that shows without looking at the rows."""
     yield from _kind(target)
     if target.kind == "r":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import Connection, Rollback
+from psycopg import Connection
 from psycopg.rows import dict_row
 
 from .archive import Archive
@@ -13,11 +13,11 @@ from .errors import Reason
 from .merge.batch import Batch, Interference, PlanChanged, Slice, Undecided
 from .merge.passes import Found
 from .merge.problems import rows
-from .merge.worker import CAP
 from .merge.resolve import Contended, Resolver, Tally
 from .merge.root import RootStatements
 from .merge.statements import SQL
 from .merge.tree import Node
+from .merge.worker import CAP
 from .plan import Plan
 from .references import listed
 from .retry import is_locked, patiently
@@ -73,7 +73,7 @@ class Rehearsal:
     def _try(self) -> list[Reason]:
         """Raises what says nothing about triggers: Contended, Undecided, PlanChanged, an error of a lock."""
         found: list[Reason] = []
-        with self.connection.transaction():
+        with self.connection.transaction(force_rollback=True):
             batch = self._batch()
             try:
                 batch.merge(self._piece())
@@ -83,7 +83,6 @@ class Rehearsal:
                 if _may_pass(error) or error.sqlstate is None:
                     raise
                 found.append(_failed(error, batch.at_work))
-            raise Rollback
         return found
 
     def _batch(self) -> "_Watched":

@@ -1,7 +1,7 @@
 """The connection a run works on: its settings, the pooler behind which it must not be, the lock that it alone may hold."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -46,6 +46,9 @@ def _set(connection: Connection[Any], settings: Settings) -> None:
     for name, value in _SESSION.items():
         connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
     set_lock_timeout(connection, settings.lock_timeout)
+    # A killed run's backend would go on waiting in an index build, and hold the deployer's lock. Not every system can tell.
+    with suppress(psycopg.errors.InvalidParameterValue):
+        connection.execute("SELECT pg_catalog.set_config('client_connection_check_interval', '500ms', false)")
 
 
 @contextmanager

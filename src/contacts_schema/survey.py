@@ -7,18 +7,17 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
-from .catalog.facts import Index
-from .compose import comma, fragment, ident, some, template
+from .compose import comma, ident
 from .errors import Reason
 from .merge.passes import Found
 from .merge.problems import reasons_of, rows
-from .merge.resolve import Resolver, Tally
+from .merge.resolve import Resolver
 from .merge.root import RootStatements, blank, is_text
-from .merge.statements import SQL, NodeStatements
 from .merge.tree import Node
 from .plan import Plan
 from .sql import load
 from .suspects import Suspect, reason_for, singular
+from .violations import violations
 
 _SQL = load("survey")
 
@@ -49,7 +48,8 @@ class Survey:
         checked = any(changed & set(check.columns) for check in node.table.checks)
         placed = bool({0, *changed} & set(node.table.partitioned_by))
         keys = {pair.parent for edge in (*node.outgoing, *node.own) for pair in edge.pairs} - set(node.table.primary_key)
-        return bool(node.uniques or node.own or node.exclusions or checked or placed or (node.is_root and keys) or len(node.incoming) > 1)
+        shared = len(node.incoming) > 1 or (node.is_root and bool(keys))
+        return bool(node.uniques or node.own or node.exclusions) or checked or placed or shared
 
     def _merging(self, found: Found) -> list[Reason]:
         with self.connection.transaction():
@@ -57,66 +57,10 @@ class Survey:
             self.connection.execute(_SQL["analyze"].format(rows=self.resolver.statements[0].rows), {})
             tallies = self.resolver.resolve(lock=False)
             reasons = reasons_of(tallies, self.plan.decided)
-            return reasons + [reason for tally in tallies for reason in self._violations(tally)]
-
-    def _violations(self, tally: Tally) -> Iterator[Reason]:
-        node, statements = tally.node, self.resolver.statements[tally.node.position]
-        if not tally.moved:
-            return
-        for check in node.table.checks:
-            if set(node.changed) & set(check.columns):
-                count = self._count(
-                    SQL["violated_check"].format(
-                        image=statements.projected(node.changed), expression=template("({})").format(fragment(check.expression))
-                    )
-                )
-                if count:
-                    yield _violation("check", check.name, node, count)
-        if count := self._homeless(statements):
-            yield Reason(
-                problem=f'moving references would leave {rows(count)} of "{node.table.label}" without a partition to be in',
-                way_on="add the partitions that the survivors' keys need, or a default one",
-                code="missing_partition",
-            )
-        for index in node.exclusions:
-            if count := self._excluded(statements, index):
-                yield _violation("exclusion", index.name, node, count)
-
-    def _homeless(self, statements: NodeStatements) -> int:
-        """Rows that no partition would take once they are moved."""
-        table = statements.node.table
-        conditions = [condition for condition in table.partitions if condition is not None]
-        decides = {0, *statements.node.changed} & set(table.partitioned_by)
-        if not decides or len(conditions) < len(table.partitions):
-            return 0
-        taken = some(fragment(condition) for condition in conditions)
-        return self._count(SQL["violated_check"].format(image=statements.projected(), expression=taken))
-
-    def _excluded(self, statements: NodeStatements, index: Index) -> int:
-        keys = comma(
-            template("({}) AS {}").format(fragment(expression), ident(f"~k{i}")) for i, expression in enumerate(index.keys)
-        )
-        shared = {
-            "image": statements.projected(),
-            "keys": keys,
-            "indexed": statements.indexed(index),
-        }
-        against = SQL["violated_exclusion"].format(
-            **shared,
-            table=statements.table,
-            name=statements.name,
-            rows=statements.rows,
-            joined=statements.equal(index, "~q"),
-            predicate=statements.predicate(index),
-        )
-        among = SQL["violated_exclusion_among"].format(
-            **shared,
-            joined=sql.SQL(" AND ").join(
-                template('"~q".{} {} "~q2".{}').format(ident(f"~k{i}"), fragment(op or "="), ident(f"~k{i}"))
-                for i, op in enumerate(index.equality)
-            ),
-        )
-        return self._count(against) + self._count(among)
+            for tally in tallies:
+                statements = self.resolver.statements[tally.node.position]
+                reasons += violations(statements, self._count) if tally.moved else ()
+            return reasons
 
     def _blanks(self) -> Iterator[Reason]:
         table = self.root.table
@@ -131,7 +75,8 @@ class Survey:
             return
         if self.plan.settings.blank_phones == "null":
             yield Reason(
-                problem=f'"{phone.name}" is blank in {rows(count)} of "{table.label}" and cannot become NULL: it is NOT NULL',
+                problem=f'"{phone.name}" is blank in {rows(count)} of "{table.label}" and cannot become NULL: '
+                "it is NOT NULL",
                 way_on=f'ALTER TABLE "{table.schema}"."{table.name}" ALTER COLUMN "{phone.name}" DROP NOT NULL',
                 code="blank_not_null",
             )
@@ -177,13 +122,3 @@ class Survey:
     def _count(self, statement: sql.Composed) -> int:
         with self.connection.cursor(row_factory=scalar_row) as cursor:
             return int(cursor.execute(statement, {}).fetchone() or 0)
-
-
-
-
-def _violation(code: str, name: str, node: Node, count: int) -> Reason:
-    return Reason(
-        problem=f'moving references would make {rows(count)} of "{node.table.label}" violate "{name}"',
-        way_on=f'change these rows by hand first, or drop "{name}"',
-        code=code,
-    )

@@ -68,7 +68,7 @@ def test_any_spelling_of_the_scheme_will_do(alembic, small_url, scheme):
 def test_any_characters_may_be_in_the_password_and_in_the_name_of_the_database(alembic, postgres, small_url):
     password, name = "p%40:/@#?& '\"", "a %b c"
     server = make_url(postgres.url)
-    execute(postgres.url, f"ALTER DATABASE {make_url(small_url).database} RENAME TO \"{name}\"")
+    execute(postgres.url, f'ALTER DATABASE {make_url(small_url).database} RENAME TO "{name}"')
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         literal = psycopg.sql.Literal(password)
         connection.execute(psycopg.sql.SQL("CREATE ROLE odd SUPERUSER LOGIN PASSWORD {}").format(literal))
@@ -149,12 +149,21 @@ LOUD = """
         $$ BEGIN RAISE EXCEPTION 'cannot remove %', OLD.phone USING DETAIL = OLD.phone, HINT = OLD.phone; END $$;
     CREATE TRIGGER loud BEFORE DELETE ON contacts FOR EACH ROW WHEN (OLD.phone IS NOT NULL) EXECUTE FUNCTION loud();
 """
+STRICT_ADMINISTRATOR = """
+    CREATE FUNCTION strict() RETURNS event_trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'no changes, says %', (SELECT max(phone) FROM public.contacts); END $$;
+    CREATE EVENT TRIGGER strict ON ddl_command_end WHEN TAG IN ('CREATE SCHEMA') EXECUTE FUNCTION strict();
+"""
 DIFFERENT = """
     UPDATE conversations SET status = coalesce(phone, '') || conversations.id FROM contacts WHERE contacts.id = contact_id;
 """
 
 
-@pytest.mark.parametrize("trouble", [LOUD, DIFFERENT], ids=["a trigger that objects", "rows that differ"])
+@pytest.mark.parametrize(
+    "trouble",
+    [LOUD, STRICT_ADMINISTRATOR, DIFFERENT],
+    ids=["a trigger that objects", "an event trigger that objects", "rows that differ"],
+)
 def test_a_failure_shows_no_phone_number(alembic, crm_url, trouble):
     execute(crm_url, trouble)
 
@@ -166,7 +175,8 @@ def test_a_failure_shows_no_phone_number(alembic, crm_url, trouble):
 
 
 def test_a_wait_for_a_lock_and_a_success_show_no_phone_number(alembic, crm_url):
-    busy = "SELECT FROM contacts WHERE phone = (SELECT min(phone) FROM contacts GROUP BY phone HAVING count(*) = 6 LIMIT 1) FOR UPDATE"
+    six = "SELECT min(phone) FROM contacts GROUP BY phone HAVING count(*) = 6 LIMIT 1"
+    busy = f"SELECT FROM contacts WHERE phone = ({six}) FOR UPDATE"
     with held(crm_url, busy):
         failed = alembic(crm_url, "upgrade", "head", **crm.SETTINGS, CONTACTS_SCHEMA_LOCK_ATTEMPTS="2")
     done = alembic(crm_url, "upgrade", "head", **crm.SETTINGS)

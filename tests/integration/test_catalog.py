@@ -158,7 +158,10 @@ def test_a_missing_table_brings_the_names_that_there_are(database_url):
         ("ALTER TABLE notes ADD CHECK (id > 0)", True),
         ("ALTER TABLE notes RENAME body TO text", True),
         ("ALTER TABLE notes ADD CONSTRAINT apart EXCLUDE USING btree (id WITH =)", True),
-        ("CREATE TRIGGER still BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()", True),
+        (
+            "CREATE TRIGGER still BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            True,
+        ),
         ("CREATE INDEX ON notes (body)", False),
         ("CREATE TABLE elsewhere (id int)", False),
         ("ANALYZE notes", False),

@@ -26,6 +26,10 @@ SMALL = """
 TWIN = "INSERT INTO contacts VALUES (9, 1, '+155501'); INSERT INTO notes VALUES (9, 9)"
 BUILD = f"CREATE UNIQUE INDEX CONCURRENTLY {NAME} ON contacts (workspace_id, phone)"
 FLAGS = f"SELECT indisready, indisvalid FROM pg_index WHERE indexrelid = '{NAME}'::regclass"
+WAITS_FOR_WRITERS = """
+    SELECT EXISTS (SELECT FROM pg_stat_progress_create_index
+        WHERE datname = current_database() AND phase LIKE '%writers%')
+"""
 OLD_SNAPSHOT = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT FROM contacts")
 
 
@@ -134,8 +138,7 @@ def test_an_index_that_somebody_else_is_building_is_waited_for(url, connection):
     with psycopg.connect(url, autocommit=True) as other, held(url, "UPDATE contacts SET phone = phone") as writer:
         thread = threading.Thread(target=other.execute, args=(BUILD,))
         thread.start()
-        building = "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE datname = current_database() AND phase LIKE '%writers%')"
-        eventually(lambda: shown(url, building), "the other's build")
+        eventually(lambda: shown(url, WAITS_FOR_WRITERS), "the other's build")
         assert constraint(connection).state() is State.BUILDING
         with pytest.raises(LockNotAcquired, match=f'no lock on index "{NAME}" after 2 attempts'):
             constraint(connection, lock_attempts=2).build(pytest.fail)

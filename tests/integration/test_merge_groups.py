@@ -58,7 +58,7 @@ def test_groups_of_every_size(database_url):
 def test_an_order_of_the_users(database_url):
     run(database_url, CONTACTS)
 
-    check(database_url, [3, 4, 6, 7, 8, 9, 10], survivor_order='(name = \'third\') DESC, "contacts".id DESC')
+    check(database_url, [3, 4, 6, 7, 8, 9, 10], survivor_order="(name = 'third') DESC, \"contacts\".id DESC")
 
 
 def test_soft_deleted_rows_come_last_then_the_oldest(database_url):
@@ -76,7 +76,8 @@ def test_fill_takes_what_the_survivor_lacks_even_if_it_is_unique(database_url):
     run(
         database_url,
         TABLE.format("email text UNIQUE, name text, city text, note text")
-        + "INSERT INTO contacts VALUES (1, 1, 'a', NULL, 'Ann', NULL, NULL), (2, 1, 'a', 'ann@example.com', 'Anna', NULL, 'x'),"
+        + "INSERT INTO contacts VALUES (1, 1, 'a', NULL, 'Ann', NULL, NULL),"
+        "(2, 1, 'a', 'ann@example.com', 'Anna', NULL, 'x'),"
         "(3, 1, 'a', NULL, NULL, 'Bonn', 'y'), (4, 1, 'b', NULL, NULL, NULL, NULL)",
     )
 
@@ -105,7 +106,9 @@ def test_nothing_is_filled_by_default(database_url):
         pytest.param(
             "ALTER TABLE contacts ALTER phone TYPE numeric USING NULL", "(1, 1.0), (2, 1.00), (3, 2)", [1, 3], id="numeric"
         ),
-        pytest.param("ALTER TABLE contacts ALTER phone TYPE bigint USING NULL", "(1, 0), (2, 0), (3, 2)", [1, 3], id="bigint"),
+        pytest.param(
+            "ALTER TABLE contacts ALTER phone TYPE bigint USING NULL", "(1, 0), (2, 0), (3, 2)", [1, 3], id="bigint"
+        ),
         pytest.param(
             "CREATE DOMAIN phone_number AS varchar(20) CHECK (length(VALUE) > 0);"
             "ALTER TABLE contacts ALTER phone TYPE phone_number",
@@ -168,7 +171,8 @@ def test_a_trigger_on_a_child_that_touches_its_parent(database_url):
         "CREATE TABLE conversations (id int PRIMARY KEY, contact_id bigint REFERENCES contacts, touched int DEFAULT 0);"
         "CREATE TABLE messages (id int PRIMARY KEY, contact_id bigint REFERENCES contacts,"
         "conversation_id int REFERENCES conversations);"
-        "INSERT INTO conversations VALUES (1, 1), (2, 2), (3, 4); INSERT INTO messages VALUES (1, 2, 2), (2, 3, 2), (3, 4, 3);"
+        "INSERT INTO conversations VALUES (1, 1), (2, 2), (3, 4);"
+        "INSERT INTO messages VALUES (1, 2, 2), (2, 3, 2), (3, 4, 3);"
         "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         "  UPDATE conversations SET touched = touched + 1 WHERE id = NEW.conversation_id; RETURN NULL; END $$;"
         "CREATE TRIGGER touch AFTER UPDATE ON messages FOR EACH ROW EXECUTE FUNCTION touch()",

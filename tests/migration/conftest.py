@@ -17,7 +17,7 @@ class Migrate(Protocol):
 
 
 @pytest.fixture(scope="session")
-def migrate(alembic) -> Migrate:
+def migrate(alembic: Migrate) -> Migrate:
     def run(url: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         done = alembic(url, *args, **{**crm.SETTINGS, **env})
         assert done.returncode == 0, done.stderr
@@ -27,7 +27,7 @@ def migrate(alembic) -> Migrate:
 
 
 @pytest.fixture(scope="session")
-def migrate_plain(alembic) -> Migrate:
+def migrate_plain(alembic: Migrate) -> Migrate:
     """The same for a schema without references to declare."""
 
     def run(url: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:

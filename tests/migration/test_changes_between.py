@@ -124,7 +124,9 @@ def test_a_stranger_who_took_the_id_keeps_it_and_what_is_his(url, migrate_plain)
     assert rows(url, "SELECT id FROM messages WHERE contact_id = 2") == [(99,)]
     # What belonged to the one who cannot come back stays with the survivor.
     assert rows(url, "SELECT id FROM messages WHERE contact_id = 1 ORDER BY id") == [(10,), (20,), (21,)]
-    assert any(line.startswith("public.contacts (id=2): stays in the archive, contacts_pkey (SQLSTATE 23505)") for line in said)
+    assert any(
+        line.startswith("public.contacts (id=2): stays in the archive, contacts_pkey (SQLSTATE 23505)") for line in said
+    )
     assert [line for line in said if "messages" in line] == [
         f"public.messages (id={n}): stays with the survivor, its own row is not back" for n in (20, 21)
     ]
@@ -185,7 +187,10 @@ def test_what_people_wrote_since_is_left_alone(url, migrate_plain):
 
 
 def test_a_column_that_was_renamed_gets_its_values_back(url, migrate_plain):
-    was = rows(url, "SELECT id, name, email FROM contacts ORDER BY id"), rows(url, "SELECT id, contact_id FROM messages ORDER BY id")
+    was = (
+        rows(url, "SELECT id, name, email FROM contacts ORDER BY id"),
+        rows(url, "SELECT id, contact_id FROM messages ORDER BY id"),
+    )
     migrate_plain(url, "upgrade", "head")
     execute(
         url,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import psycopg
 import pytest
 
 from sandbox import crm
@@ -15,7 +14,6 @@ from sandbox.proofs import constraint_is_valid, duplicate_groups
 from sandbox.server_databases import database
 from sandbox.snapshot import difference, snapshot
 from tests.migration.observed import (
-    RUNNERS,
     ended,
     eventually,
     execute,
@@ -70,7 +68,16 @@ WAITS_FOR_STAMP = """
 WRITER = f"UPDATE contacts SET name = name WHERE id = {NO_COPY}"
 SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 EVERY_DUPLICATE = "SELECT FROM contacts WHERE phone IS NOT NULL FOR UPDATE"
-ONE_GROUP = "SELECT FROM contacts WHERE phone = (SELECT max(phone) FROM contacts GROUP BY workspace_id, phone HAVING count(*) = 6 LIMIT 1) FOR UPDATE"
+ONE_GROUP = """
+    SELECT FROM contacts WHERE phone = (
+        SELECT max(phone) FROM contacts GROUP BY workspace_id, phone HAVING count(*) = 6 LIMIT 1
+    ) FOR UPDATE
+"""
+NOTES_OF_ONE = """
+    SELECT FROM notes WHERE contact_id = (
+        SELECT contact_id FROM notes GROUP BY contact_id ORDER BY count(*) DESC, contact_id LIMIT 1
+    ) FOR UPDATE
+"""
 GUARD_STANDS = "(SELECT count(*) = 2 FROM pg_trigger WHERE tgname LIKE 'contacts_schema_guard%')"
 
 STAGES = {
@@ -83,17 +90,13 @@ STAGES = {
         shows=BUILDING.format(name="contacts_schema_lookup%", phase="%old snapshots%"),
         backend_too=True,
     ),
-    "guard up, nothing merged": Stage(
-        way=(EVERY_DUPLICATE,), shows=f"SELECT {GUARD_STANDS}"
-    ),
-    "all but one group merged": Stage(
-        way=(ONE_GROUP,), shows="SELECT count(*) = 33 FROM contacts_schema.batch"
-    ),
-    "in a batch, references moving": Stage(
-        prepare=(gate("notes", "UPDATE"),), way=(GATE,), shows=STANDS_STILL
-    ),
+    "guard up, nothing merged": Stage(way=(EVERY_DUPLICATE,), shows=f"SELECT {GUARD_STANDS}"),
+    "all but one group merged": Stage(way=(ONE_GROUP,), shows="SELECT count(*) = 33 FROM contacts_schema.batch"),
+    "in a batch, references moving": Stage(prepare=(gate("notes", "UPDATE"),), way=(GATE,), shows=STANDS_STILL),
     "in a batch, contacts going": Stage(
-        prepare=(gate("contacts", "DELETE"),), way=(GATE,), shows=STANDS_STILL,
+        prepare=(gate("contacts", "DELETE"),),
+        way=(GATE,),
+        shows=STANDS_STILL,
         backend_too=True,
     ),
     "merged, not stamped": Stage(
@@ -122,8 +125,8 @@ STAGES = {
     "in mid-restore": Stage(
         first="head",
         target="base",
-        way=("SELECT FROM notes FOR UPDATE",),
-        shows=f"SELECT EXISTS (SELECT {WORKER} AND wait_event_type = 'Lock')",
+        way=(NOTES_OF_ONE,),
+        shows=f"SELECT count(*) < 34 AND EXISTS (SELECT {WORKER} AND wait_event_type = 'Lock') FROM contacts_schema.batch",
     ),
 }
 
@@ -140,9 +143,7 @@ def stop_at(url: str, stage: Stage, *, server_side: bool) -> None:
     """Run alembic into the stage, kill it there, and wait until nothing of it is alive."""
     direction = "downgrade" if stage.target == "base" else "upgrade"
     with held(url, *stage.way) as obstacle, running(url, direction, stage.target, **PATIENT) as process:
-        eventually(
-            lambda: shown(url, stage.shows), f"seeing {stage.shows}", unless=lambda: process.poll() is not None
-        )
+        eventually(lambda: shown(url, stage.shows), f"seeing {stage.shows}", unless=lambda: process.poll() is not None)
         if server_side:
             execute(url, f"SELECT pg_terminate_backend(pid) {WORKER}")
             eventually(lambda: not rows(url, f"SELECT {WORKER}"), "the end of the worker")
@@ -161,7 +162,7 @@ KILLS = [
 def test_after_a_kill_the_same_command_goes_on(crm_url, migrate, undisturbed, name, server_side):
     stage, before = STAGES[name], snapshot(crm_url)
     if stage.first != "base":
-        migrate(crm_url, "upgrade", stage.first)
+        migrate(crm_url, "upgrade", stage.first, CONTACTS_SCHEMA_BATCH_SIZE="1")
     execute(crm_url, *stage.prepare)
 
     stop_at(crm_url, stage, server_side=server_side)
@@ -176,4 +177,18 @@ def test_after_a_kill_the_same_command_goes_on(crm_url, migrate, undisturbed, na
 
     migrate(crm_url, "downgrade", "base")
     assert difference(before, snapshot(crm_url)) == []
+    assert remains(crm_url) == []
+
+
+def test_a_killed_run_that_waits_in_the_server_does_not_keep_the_next_one_out(crm_url, migrate):
+    """Its backend would wait for the writer, and hold the deployer's lock, for as long as that one likes."""
+    stage = STAGES["lookup index being built"]
+    with held(crm_url, *stage.way) as writer, running(crm_url, "upgrade", "head", **PATIENT) as process:
+        eventually(lambda: shown(crm_url, stage.shows), "the build", unless=lambda: process.poll() is not None)
+        kill(process)
+        eventually(lambda: ended(crm_url), "the end of the killed run's sessions")
+        writer.rollback()
+
+    migrate(crm_url, "upgrade", "head")
+    assert constraint_is_valid(crm_url)
     assert remains(crm_url) == []

@@ -9,9 +9,11 @@ from sandbox.structure import structure
 from tests.migration.observed import execute, remains, rows, value
 
 TENANTS = "CREATE TABLE contacts (id {key}, workspace_id int NOT NULL, phone text, name text{more})"
-NOTES = "CREATE TABLE notes (id int PRIMARY KEY, contact_id {type} NOT NULL REFERENCES contacts ON DELETE CASCADE, body text)"
+NOTES = (
+    "CREATE TABLE notes (id int PRIMARY KEY, contact_id {type} NOT NULL REFERENCES contacts ON DELETE CASCADE, body text)"
+)
 # Three workspaces: two share a phone, one of them has it three times; one has no phone twice.
-CONTACTS = "INSERT INTO contacts (id, workspace_id, phone, name) VALUES {rows}"
+INTO = "INSERT INTO contacts (id, workspace_id, phone, name)"
 KEYS = ((1, "+155501"), (1, "+155501"), (1, "+155501"), (2, "+155501"), (2, "+155502"), (3, None), (3, None))
 
 
@@ -20,7 +22,7 @@ def fill(url, ids, overriding=""):
         shown = "NULL" if phone is None else f"'{phone}'"
         execute(
             url,
-            f"INSERT INTO contacts (id, workspace_id, phone, name) {overriding} VALUES ({id}, {workspace}, {shown}, 'n{number}')",
+            f"{INTO} {overriding} VALUES ({id}, {workspace}, {shown}, 'n{number}')",
             f"INSERT INTO notes VALUES ({number}, {id}, 'note {number}')",
         )
 
@@ -73,7 +75,8 @@ def test_a_composite_primary_key(database_url, migrate_plain):
         CREATE TABLE contacts (workspace_id int, id int, phone text, PRIMARY KEY (workspace_id, id));
         CREATE TABLE notes (id int PRIMARY KEY, workspace_id int, contact_id int, body text,
             FOREIGN KEY (workspace_id, contact_id) REFERENCES contacts ON DELETE CASCADE);
-        INSERT INTO contacts VALUES (1, 1, '+155501'), (1, 2, '+155501'), (2, 1, '+155501'), (2, 2, '+155502'), (1, 3, '+155501');
+        INSERT INTO contacts VALUES (1, 1, '+155501'), (1, 2, '+155501'), (1, 3, '+155501'), (2, 1, '+155501'),
+            (2, 2, '+155502');
         INSERT INTO notes SELECT row_number() OVER (), workspace_id, id, phone FROM contacts;
         INSERT INTO notes VALUES (10, 1, NULL, 'of nobody');
         """,
@@ -111,9 +114,9 @@ INSERT INTO contacts (workspace_id, phone, j, jb, n, n2, f4, f8, a, a2, e, ea, d
 SELECT 1, '+1555AbC', '{"b": 1,  "a" : 1.50, "a": null}', '{"b": 1.50, "a": null}', numeric 'NaN', 1.5, '-0', '-Infinity',
     '[0:1]={a,NULL}', '{{1,2},{3,NULL}}', 'ok', '{sad,NULL}', 7, 'abc', 'empty', '{[2026-01-01,2026-02-01),[2026-03-01,)}',
     '(,infinity]', '("Main St., ""A"\"",)', ARRAY[ROW(NULL, '1')::place, NULL], '\\x00ff', B'10101', B'', 'ab  ', 'v ',
-    -1.05, '1 mon -1 day 00:00:00.000001', '-infinity', 'infinity', '4713-01-01 BC', '24:00', '12:00+05:30', '10.0.0.1/8', '10.0.0.0/8',
-    '08:00:2b:01:02:03', 'aaaaaaaa-0000-4000-8000-000000000001', 'a=>1,b=>NULL', '(NaN,-0)', '((0,0),(1,1),(1,0))', 'a:1A b', 'a & !b',
-    4294967295, 'pg_class', '16/B374D848', true;
+    -1.05, '1 mon -1 day 00:00:00.000001', '-infinity', 'infinity', '4713-01-01 BC', '24:00', '12:00+05:30', '10.0.0.1/8',
+    '10.0.0.0/8', '08:00:2b:01:02:03', 'aaaaaaaa-0000-4000-8000-000000000001', 'a=>1,b=>NULL',
+    '(NaN,-0)', '((0,0),(1,1),(1,0))', 'a:1A b', 'a & !b', 4294967295, 'pg_class', '16/B374D848', true;
 INSERT INTO contacts (workspace_id, phone, j, n, f8, s, a) VALUES (1, '+1555ABC', 'null', 'Infinity', 'NaN', 'x', '{}');
 INSERT INTO contacts (workspace_id, phone, j, n, f8, s) VALUES (1, '+1555abc', '"null"', 1.50, 1e-320, 'y');
 CREATE TABLE shadows (LIKE contacts INCLUDING GENERATED, contact_id bigint REFERENCES contacts UNIQUE, PRIMARY KEY (id));
@@ -216,7 +219,10 @@ def test_rows_of_a_child_without_a_primary_key_come_back_even_where_they_are_equ
         TENANTS.format(key="int PRIMARY KEY", more=""),
         "CREATE TABLE clicks (contact_id int REFERENCES contacts ON DELETE CASCADE, url text)",
         "INSERT INTO contacts VALUES (1, 1, '+155501'), (2, 1, '+155501'), (3, 1, '+155501')",
-        "INSERT INTO clicks SELECT contact, url FROM unnest(ARRAY[1, 1, 2, 2, 2, 3]) AS contact, unnest(ARRAY['a', 'a', 'b', NULL]) AS url",
+        """
+        INSERT INTO clicks SELECT contact, url
+        FROM unnest(ARRAY[1, 1, 2, 2, 2, 3]) AS contact, unnest(ARRAY['a', 'a', 'b', NULL]) AS url
+        """,
     )
 
     def check():

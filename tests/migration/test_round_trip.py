@@ -179,7 +179,9 @@ def test_one_step_down_and_up_again(crm_url, migrate):
 
     migrate(crm_url, "downgrade", "-1")
     assert not constraint_is_valid(crm_url)
-    twin = "INSERT INTO contacts (workspace_id, phone) SELECT workspace_id, phone FROM contacts WHERE phone IS NOT NULL LIMIT 1"
+    twin = (
+        "INSERT INTO contacts (workspace_id, phone) SELECT workspace_id, phone FROM contacts WHERE phone IS NOT NULL LIMIT 1"
+    )
     execute(crm_url, twin)
     assert duplicate_groups(crm_url) == 1
     migrate(crm_url, "upgrade", "head")
@@ -197,4 +199,3 @@ def test_a_second_upgrade_has_nothing_to_do(crm_url, migrate):
     migrate(crm_url, "upgrade", "head")
 
     assert (snapshot(crm_url), structure(crm_url)) == first
-

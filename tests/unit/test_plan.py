@@ -9,7 +9,7 @@ from contacts_schema.errors import Reason
 from contacts_schema.plan import Plan, default_order, make_plan
 from contacts_schema.refusals import MERGING
 from contacts_schema.settings import Reference, Settings
-from sandbox.made_up import column, facts, foreign_key, index, named, table, trigger
+from sandbox.made_up import column, facts, foreign_key, index, table, trigger
 
 
 def contacts(**more) -> Table:
@@ -191,62 +191,6 @@ def test_a_declared_reference_of_another_type_is_cast():
     (edge,) = found.tree.nodes[1].incoming
     assert (edge.declared, edge.condition, edge.pairs[0].cast) == (True, "id > 3", "text")
     assert edge.name == "calls.contact_id where id > 3"
-
-
-@pytest.mark.parametrize(
-    ("name", "type_", "type_column", "suspect"),
-    [
-        ("contact_id", "bigint", None, True),
-        ("contactId", "bigint", None, True),
-        ("primary_contact_uuid", "bigint", None, True),
-        ("contact_ids", "bigint[]", None, True),
-        ("contact_id", "integer", None, True),
-        ("contact_id", "uuid", None, False),
-        ("contact_id", "text", None, False),
-        ("contractor_id", "bigint", None, False),
-        ("deal_id", "bigint", None, False),
-        ("subject_id", "text", "subject_type", True),
-        ("subject_id", "uuid", "subject_type", False),
-    ],
-)
-def test_which_columns_are_suspect(name, type_, type_column, suspect):
-    calls = table(2, "calls", "id", column(name, type_))
-
-    found = plan(contacts(), calls, named_columns=(named(calls, name, type_column=type_column),))
-
-    assert [s.column.column for s in found.suspects] == [name] * suspect
-
-
-def test_no_suspect_where_something_is_known():
-    """Not the key itself, nor a foreign key, nor what is declared or ignored."""
-    target, calls, mails = contacts(), table(2, "calls", "contact_id"), table(3, "mails", "contact_id")
-    columns = (
-        named(target, "id", column="id"),
-        named(NOTES, "contact_id", parents=(1,)),
-        named(calls, "contact_id"),
-        named(mails, "contact_id"),
-    )
-    settings = Settings(
-        references=(Reference(table="calls", column="contact_id"),),
-        ignore_references=(("public", "mails", "contact_id"),),
-    )
-
-    found = plan(target, calls, mails, named_columns=columns, settings=settings)
-
-    assert found.suspects == ()
-
-
-@pytest.mark.parametrize(
-    ("table_name", "column_name"),
-    [("companies", "company_id"), ("boxes", "box_id"), ("Contact", "contactId"), ("crm_contacts", "crm_contact_id")],
-)
-def test_names_of_tables_in_the_singular(table_name, column_name):
-    target = table(1, table_name, "id", "workspace_id", "phone")
-    calls = table(2, "calls", "key", column_name)
-
-    found = plan(target, calls, named_columns=(named(calls, column_name),), settings=Settings(table=table_name))
-
-    assert len(found.suspects) == 1
 
 
 def test_a_child_gives_all_of_its_reasons():

@@ -89,7 +89,7 @@ class Batch:
         return WriteStatements(
             of_node=self.resolver.statements[node.position],
             schema=self.archive.schema,
-            archive=self.archive.archive_of(node.table) if node.merges and node.table.primary_key else None,
+            archive=self.archive.archive_of(node.table, node.changed) if node.merges and node.table.primary_key else None,
             journal=self.archive.journal_of(node.table, journaled(node, fill), moving) if moving else None,
             references=edges,
         )
@@ -137,6 +137,7 @@ class Batch:
             or t.cyclic
             or t.own_collisions
             or t.keyless
+            or t.blocked
             or (t.different and t.node.table.oid not in self.decided)
         ]
         if undecided:

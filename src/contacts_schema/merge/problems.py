@@ -45,7 +45,7 @@ def _reasons(tally: Tally, decided: frozenset[int]) -> Iterator[Reason]:
         )
     if tally.cyclic:
         yield Reason(
-            problem=f'references run in a circle: in {rows(tally.cyclic)} further up one leads to a row of '
+            problem=f"references run in a circle: in {rows(tally.cyclic)} further up one leads to a row of "
             f'"{table.label}" that would be merged',
             way_on=f'merge the colliding rows of "{table.label}" by hand first',
             code="cycle",
@@ -56,6 +56,14 @@ def _reasons(tally: Tally, decided: frozenset[int]) -> Iterator[Reason]:
             "duplicate of the same table",
             way_on="change these references by hand first",
             code="own_collision",
+        )
+
+    if tally.blocked:
+        yield Reason(
+            problem=f'{rows(tally.blocked)} of "{table.label}" would need a unique key of a row that is merged because '
+            "of another key",
+            way_on="merge these rows by hand first",
+            code="blocked_key",
         )
 
 

@@ -30,6 +30,7 @@ class Tally:
     different: int = 0
     cyclic: int = 0
     own_collisions: int = 0
+    blocked: int = 0
 
     @property
     def keyless(self) -> int:
@@ -71,19 +72,19 @@ class Resolver:
             return Tally(node=script.node, merged=0, moved=0)
         for statement in script.image:
             self.connection.execute(statement, {})
-        different = self._merge(script) if script.node.uniques else 0
+        merging = self._merge(script) if script.node.uniques else {}
         collisions = self._own(script) if script.node.own else 0
-        row = self._row(script.tally)
-        return Tally(node=script.node, different=different, own_collisions=collisions, **row)
+        return Tally(node=script.node, own_collisions=collisions, **merging, **self._row(script.tally))
 
-    def _merge(self, script: "_Script") -> int:
+    def _merge(self, script: "_Script") -> dict[str, int]:
         for statement in script.collide:
             self.connection.execute(statement, {})
         if self._row(script.lock_keepers)["missing"]:
             raise Contended
         different = int(self._row(script.different)["rows"])
+        blocked = sum(int(self._row(statement)["rows"]) for statement in script.blocked)
         self.connection.execute(script.take_keepers, {})
-        return different
+        return {"different": different, "blocked": blocked}
 
     def _own(self, script: "_Script") -> int:
         for statement in script.own:
@@ -143,6 +144,12 @@ class _Script:
         return self._render(found)
 
     @cached_property
+    def blocked(self) -> list[bytes]:
+        """Under one unique index alone the row that holds a key is the one that is kept."""
+        uniques = self.node.uniques if len(self.node.uniques) > 1 else ()
+        return self._render([self.statements.blocked(index) for index in uniques])
+
+    @cached_property
     def lock_keepers(self) -> bytes:
         return self._render([self.statements.lock_keepers(lock=self.lock)])[0]
 
@@ -159,7 +166,8 @@ class _Script:
         own = self.node.own
         hits: list[sql.Composable] = [self.statements.empty_hits()]
         hits += [self.statements.hit_own(edge, lock=self.lock) for edge in own]
-        return self._render([*hits, self.statements.image_own(), *(self.statements.point_own(edge) for edge in own)])
+        points = [point(edge) for edge in own for point in (self.statements.point_own, self.statements.source_own)]
+        return self._render([*hits, self.statements.image_own(), *points])
 
     @cached_property
     def own_collisions(self) -> bytes | None:
@@ -173,5 +181,3 @@ class _Script:
     @cached_property
     def tally(self) -> bytes:
         return self._render([self.statements.tally()])[0]
-
-

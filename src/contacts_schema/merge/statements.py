@@ -13,6 +13,7 @@ from .tree import Edge, Node, Pair
 
 SQL = load("merge")
 
+
 def rows_of(node: Node) -> sql.Identifier:
     """The temporary table that holds the changed rows of one table of the merge."""
     return ident("pg_temp", f"~rows{node.position}")
@@ -168,9 +169,7 @@ class NodeStatements:
             hits=self.hits,
             units=comma(of(f"~e{i}", ident("~unit")) for i, _ in edges),
             contradiction=some(self._contradictions()),
-            values=sql.Composed(
-                [template(", {}, {}").format(self.column(n), self.moved_value(n)) for n in self.node.kept]
-            ),
+            values=sql.Composed([template(", {}, {}").format(self.column(n), self.moved_value(n)) for n in self.node.kept]),
             sources=sql.Composed([template(", {}").format(self.moved_source(n)) for n in self.node.changed]),
             parents=sql.SQL("\n").join(parents),
         )
@@ -200,9 +199,7 @@ class NodeStatements:
     def moved_source(self, number: int) -> Fragment:
         """The merged row behind a column's change, if there is one."""
         whens = [
-            template("WHEN {} IS NOT NULL THEN {}").format(
-                of(alias, ident("~tid")), self._source_of(alias, pair, edge)
-            )
+            template("WHEN {} IS NOT NULL THEN {}").format(of(alias, ident("~tid")), self._source_of(alias, pair, edge))
             for alias, edge, pair in self._holders(number)
         ]
         return template("CASE {} END").format(sql.SQL(" ").join(whens)) if whens else sql.SQL("NULL::bigint")
@@ -267,7 +264,7 @@ class NodeStatements:
             table=self.table,
             name=self.name,
             image=image,
-            keys=comma(template("({}) AS {}").format(fragment(k), key) for k, key in zip(index.keys, keys, strict=True)),
+            keys=self._keys(index),
             key_names=comma(keys),
             key_names_q=comma(of("~q", key) for key in keys),
             order_names=sql.Composed([template(", {}").format(o) for o in order]),
@@ -277,11 +274,28 @@ class NodeStatements:
             joined=self.equal(index, "~q"),
         )
 
+    def blocked(self, index: Index) -> sql.Composed:
+        return SQL["blocked"].format(
+            rows=self.rows,
+            table=self.table,
+            name=self.name,
+            image=self.projected(),
+            keys=self._keys(index),
+            indexed=self.indexed(index),
+            predicate=self.predicate(index),
+            joined=self.equal(index, "~q"),
+        )
+
+    @staticmethod
+    def _keys(index: Index) -> Fragment:
+        return comma(template("({}) AS {}").format(fragment(k), ident(f"~k{i}")) for i, k in enumerate(index.keys))
+
     def _with_primary_key(self, image: sql.Composed) -> sql.Composed:
         """The image with the row's present primary key beside it, to order by."""
         kept = sql.Composed([template(", {}").format(of("~r", old(n))) for n in self.node.table.primary_key])
         return template(
-            'SELECT "~image0".*{} FROM ({}) AS "~image0" JOIN {} AS "~r" ON "~r"."~tid" = "~image0"."~tid" AND "~r"."~rel" = "~image0"."~rel"'
+            'SELECT "~image0".*{} FROM ({}) AS "~image0" JOIN {} AS "~r"'
+            ' ON "~r"."~tid" = "~image0"."~tid" AND "~r"."~rel" = "~image0"."~rel"'
         ).format(kept, image, self.rows)
 
     @staticmethod
@@ -365,12 +379,23 @@ class NodeStatements:
             condition=self.condition(edge),
         )
 
+    def source_own(self, edge: Edge) -> sql.Composed:
+        """For :meth:`point_own`'s other half: duplicates among themselves."""
+        moved = [pair.child for pair in edge.pairs if pair.child in self.node.own_moved]
+        return SQL["source_own"].format(
+            rows=self.rows,
+            table=self.table,
+            name=self.name,
+            values=comma(template('{} = "~p"."~row"').format(source(n)) for n in moved),
+            joined=self.joined(edge),
+            condition=self.condition(edge),
+        )
+
     def empty_hits(self) -> sql.Composed:
         return SQL["empty_hits"].format(hits=self.hits)
 
     def tally(self) -> sql.Composed:
         unkeyed = [
-            template("({} IS NULL AND {} IS NOT NULL)").format(of("~r", new(n)), of("~r", old(n)))
-            for n in self.node.changed
+            template("({} IS NULL AND {} IS NOT NULL)").format(of("~r", new(n)), of("~r", old(n))) for n in self.node.changed
         ]
         return SQL["tally"].format(rows=template('{} AS "~r"').format(self.rows), unkeyed=some(unkeyed))

@@ -7,8 +7,10 @@ from functools import cached_property
 
 from ..catalog.facts import Column, Index, Table
 
-_BOOKKEEPING = re.compile(r"^(date_?)?(created|updated|inserted|modified|changed)(_?(at|on|date|time|timestamp))?$", re.I)
-_SURROGATE = re.compile(r"\b(nextval|gen_random_uuid|uuid_generate_v[1-7]\w*|uuidv[47])\(", re.I)
+_BOOKKEEPING = re.compile(
+    r"^(date_?)?(created|updated|inserted|modified|changed)(_?(at|on|date|time|timestamp))?$", re.IGNORECASE
+)
+_SURROGATE = re.compile(r"\b(nextval|gen_random_uuid|uuid_generate_v[1-7]\w*|uuidv[47])\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +121,7 @@ def grow(root: Table, key: Sequence[int], tables: Mapping[int, Table], edges: It
 
 
 class _Growth:
-    def __init__(
-        self, *, root: Table, key: frozenset[int], tables: Mapping[int, Table], edges: tuple[Edge, ...]
-    ) -> None:
+    def __init__(self, *, root: Table, key: frozenset[int], tables: Mapping[int, Table], edges: tuple[Edge, ...]) -> None:
         self.root, self.key, self.tables, self.edges = root, key, tables, edges
         self.moved: dict[int, set[int]] = {root.oid: set()}
         self.used: list[Edge] = []

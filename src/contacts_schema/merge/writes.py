@@ -112,9 +112,17 @@ class WriteStatements:
             rows=self.of_node.rows,
             same_key=self._same_key(self.of_node.name),
             unreferenced=every(self._unreferenced(edge) for edge in self.references),
-            keeper_key=comma(of("~r", new(n)) for n in table.primary_key),
+            keeper_key=comma(
+                [*(of("~r", new(n)) for n in table.primary_key), *(of("~r", source(n)) for n in self.node.changed)]
+            ),
             columns=comma(self.of_node.column(c.number) for c in table.columns),
-            archived=comma([*(into(n) for n in table.primary_key), *(ident(c.name) for c in table.columns)]),
+            archived=comma(
+                [
+                    *(into(n) for n in table.primary_key),
+                    *(source(n) for n in self.node.changed),
+                    *(ident(c.name) for c in table.columns),
+                ]
+            ),
             archive=ident(self.schema, self.archive.name),
         )
 

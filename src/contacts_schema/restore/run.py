@@ -82,7 +82,7 @@ class Restore:
             unique = list({table.oid: table for table in tables}.values())
             lock(self.connection, unique)
             with resting(self.connection, unique):
-                left = [op for op in ops if not self._undo(op, ops)]
+                left = [op for op in ops if not self._undo(op)]
             self._execute("finish_ops", batch=batch, left=[op.id for op in left])
             if not left:
                 self._execute("finish_batch", batch=batch)
@@ -94,30 +94,19 @@ class Restore:
             Op(id=row["id"], kind=row["kind"], sources=tuple(self._sources[r] for r in row["relations"])) for row in rows
         ]
 
-    def _undo(self, op: Op, ops: Sequence[Op]) -> bool:
+    def _undo(self, op: Op) -> bool:
         """Undo one operation; false where something of it is left."""
-        if op.kind == "archive":
-            return self._bring_back(op)
-        for other in ops:
-            if other.kind == "archive" and op.kind == "move":
-                self._note_left(other)
-        return self._change_back(op)
-
-    def _note_left(self, op: Op) -> None:
-        self._execute("note_left", ops=[op.id], archive=op.sources[0].relation)
+        return self._bring_back(op) if op.kind == "archive" else self._change_back(op)
 
     def _bring_back(self, op: Op) -> bool:
         source = op.sources[0]
         if source.table is None:
-            self._leave(source, self._keys(source, op), "its table is gone")
+            self._leave(source, op, "its table is gone")
             return False
         statement = source.insert().as_bytes(self.connection)
         faults = self._whole_or_row_by_row(statement, op, source, lambda row: self._came(row["rows"]))
-        if faults:
-            keys = self._keys(source, op)
-            why = sorted(set(faults.values()))
-            self._leave(source, keys, ", ".join(why))
-        return not faults
+        why = ", ".join(sorted(set(faults.values()))) or "what it refers to is not back"
+        return not self._leave(source, op, why)
 
     def _came(self, rows: int) -> None:
         self.inserted += rows
@@ -126,7 +115,7 @@ class Restore:
         usable = [source for source in op.sources if source.undoable]
         for source in op.sources:
             if not source.undoable:
-                self._leave(source, [], "its table or its key is gone")
+                self.kept.append(f"{source.label}: its table or its key is gone, nothing to undo")
         if not usable:
             return False
         left = {source.id: self._obstacles(source, op) for source in usable}
@@ -208,16 +197,22 @@ class Restore:
                     faults[row_id] = _why(error)
                 else:
                     done(row)
-            if len(faults) in (0, len(waiting)):
+            left = self._column("ids", relation=source.relation, op=op.id) if op.kind == "archive" else list(faults)
+            if len(left) in (0, len(waiting)):
                 return faults
-            waiting = list(faults)
+            waiting = left
 
     def _keys(self, source: Source, op: Op) -> list[str]:
         with self.connection.cursor(row_factory=scalar_row) as cursor:
             return cursor.execute(source.left_keys(), {"op": op.id}).fetchall()
 
-    def _leave(self, source: Source, keys: Sequence[str], why: str) -> None:
-        self.kept += [f"{source.label} ({key}): stays in the archive, {why}" for key in keys]
+    def _leave(self, source: Source, op: Op, why: str) -> bool:
+        """Say what is left of an operation in the archive, if anything; what refers to it stays too."""
+        keys = self._keys(source, op)
+        if keys:
+            self._execute("note_left", ops=[op.id], archive=source.relation)
+            self.kept += [f"{source.label} ({key}): stays in the archive, {why}" for key in keys]
+        return bool(keys)
 
     @cached_property
     def _sources(self) -> Mapping[int, Source]:

@@ -57,6 +57,8 @@ class Source:
             table=self.target,
             columns=comma(ident(self.columns[n].name) for n in shared),
             archived=comma(of("~back", ident(self.names[n])) for n in shared),
+            waiting=some(self._waiting(n) for n in self.moving),
+            beside=some(self._beside(n) for n in self.moving),
         )
 
     def key_text(self, alias: str | None = None) -> Fragment:
@@ -145,6 +147,12 @@ class Source:
         """The row that this reference was moved away from is not back."""
         return template('EXISTS (SELECT FROM pg_temp."~left" AS "~l" WHERE "~l"."~row" = {})').format(
             of("~j", source(number))
+        )
+
+    def _beside(self, number: int) -> Fragment:
+        """The row that this reference leads to is in the same archive still."""
+        return template('EXISTS (SELECT FROM {} AS "~b" WHERE "~b"."~op" = "~j"."~op" AND "~b"."~row" = {})').format(
+            self.relation, of("~j", source(number))
         )
 
     def _ours(self, number: int) -> Fragment:

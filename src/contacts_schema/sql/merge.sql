@@ -163,6 +163,13 @@ FROM {table} AS {name}, {rows} AS "~p"
 WHERE {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel" AND "~r"."~keeper" IS NULL
   AND {joined} AND {changed} AND {condition}
 
+-- name: source_own
+-- A duplicate that refers to another one of its table keeps that reference; it is remembered which row it leads to.
+UPDATE {rows} AS "~r" SET {values}
+FROM {table} AS {name}, {rows} AS "~p"
+WHERE {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel" AND "~r"."~keeper" IS NOT NULL
+  AND "~p"."~keeper" IS NOT NULL AND {joined} AND {condition}
+
 -- name: projected
 -- The table as it will be: a subquery whose columns replace the old ones, for the index's own expressions to read.
 SELECT "~r"."~rel", "~r"."~tid", "~r"."~unit", {columns}
@@ -173,20 +180,23 @@ WHERE "~r"."~keeper" IS NULL
 SELECT "~i".*{generated} FROM ({projected}) AS "~i"
 
 -- name: collide
--- Rows that one unique index would hold to be equal once they are moved: the row that is not moved is kept, else the
--- one of the better ranked duplicate. Reads through the index itself.
+-- Rows that one unique index would hold to be equal once they are moved. The row is kept that has this key already, for
+-- the key stays taken until duplicates are removed, and that is done last; else the one of the better ranked duplicate.
+-- Reads through the index itself.
 WITH "~moved" AS MATERIALIZED (
-    SELECT "~rel", "~tid", "~unit"{order_names}, {keys} FROM ({image}) AS "~image" WHERE {indexed}
+    SELECT "~q".*, EXISTS (SELECT FROM {table} AS {name} WHERE {name}.ctid = "~q"."~tid" AND {name}.tableoid = "~q"."~rel"
+                           AND {predicate} AND {joined}) AS "~held"
+    FROM (SELECT "~rel", "~tid", "~unit"{order_names}, {keys} FROM ({image}) AS "~image" WHERE {indexed}) AS "~q"
 ), "~all" AS (
-    SELECT true AS "~is_moved", "~moved".* FROM "~moved"
+    SELECT * FROM "~moved"
   UNION ALL
-    SELECT false, {name}.tableoid, {name}.ctid, 0{order_values}, {key_names_q}
+    SELECT {name}.tableoid, {name}.ctid, 0{order_values}, {key_names_q}, true
     FROM (SELECT DISTINCT {key_names} FROM "~moved") AS "~q" JOIN {table} AS {name} ON {joined}
     WHERE {predicate} AND NOT EXISTS (
         SELECT FROM {rows} AS "~x" WHERE "~x"."~tid" = {name}.ctid AND "~x"."~rel" = {name}.tableoid)
 ), "~ranked" AS (
     SELECT "~rel", "~tid", row_number() OVER w AS "~n", first_value("~rel") OVER w AS "~keeper_rel", first_value("~tid") OVER w AS "~keeper"
-    FROM "~all" WINDOW w AS (PARTITION BY {key_names} ORDER BY "~is_moved", "~unit"{order_names}, "~tid")
+    FROM "~all" WINDOW w AS (PARTITION BY {key_names} ORDER BY NOT "~held", "~unit"{order_names}, "~tid")
 )
 UPDATE {rows} AS "~r" SET "~keeper_rel" = "~ranked"."~keeper_rel", "~keeper" = "~ranked"."~keeper"
 FROM "~ranked" WHERE "~ranked"."~n" > 1 AND "~r"."~tid" = "~ranked"."~tid" AND "~r"."~rel" = "~ranked"."~rel"
@@ -195,6 +205,11 @@ FROM "~ranked" WHERE "~ranked"."~n" > 1 AND "~r"."~tid" = "~ranked"."~tid" AND "
 -- A row kept under one index may be a duplicate under the next.
 UPDATE {rows} AS "~r" SET "~keeper_rel" = "~k"."~keeper_rel", "~keeper" = "~k"."~keeper"
 FROM {rows} AS "~k" WHERE "~k"."~tid" = "~r"."~keeper" AND "~k"."~rel" = "~r"."~keeper_rel" AND "~k"."~keeper" IS NOT NULL
+
+-- name: blocked
+-- Rows that need a key of one unique index which a row holds that is merged because of another.
+SELECT count(*) AS rows FROM (SELECT {keys} FROM ({image}) AS "~image" WHERE {indexed}) AS "~q", {rows} AS "~r", {table} AS {name}
+WHERE "~r"."~keeper" IS NOT NULL AND {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel" AND {predicate} AND {joined}
 
 -- name: lock_keepers
 -- Lock: FOR NO KEY UPDATE, NOWAIT, on the rows that stay.

@@ -24,9 +24,12 @@ INSERT INTO pg_temp."~left" SELECT "~row" FROM {archive} WHERE "~op" = ANY (%(op
 LOCK TABLE {tables} IN {mode} MODE
 
 -- name: insert
--- Bring archived rows back under their own keys. Assigned, not cast: a value that no longer fits is refused.
+-- Bring archived rows back under their own keys, but for those that refer to a row which is not back itself: somebody
+-- else may have its key by now. Assigned, not cast: a value that no longer fits is refused.
 WITH "~back" AS (
-    DELETE FROM {archive} WHERE "~op" = %(op)s AND (%(only)s::bigint IS NULL OR "~id" = %(only)s) RETURNING *
+    DELETE FROM {archive} AS "~j"
+    WHERE "~j"."~op" = %(op)s AND (%(only)s::bigint IS NULL OR ("~j"."~id" = %(only)s AND NOT {beside})) AND NOT {waiting}
+    RETURNING *
 ), "~in" AS (
     INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {archived} FROM "~back" RETURNING 1
 )

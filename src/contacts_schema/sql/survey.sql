@@ -11,3 +11,10 @@ SELECT pg_catalog.hash_record_extended(ROW({columns}), 0) FROM {table} LIMIT 1
 
 -- name: analyze
 ANALYZE {rows}
+
+-- name: plan_order
+-- Planned, not run: whether the user's ORDER BY list means anything here.
+EXPLAIN SELECT FROM {table} AS {name} ORDER BY {text}
+
+-- name: plan_condition
+EXPLAIN SELECT FROM {table} AS {name} WHERE ({text})

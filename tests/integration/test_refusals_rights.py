@@ -1,0 +1,168 @@
+"""What a role without this or that right is told, and that the GRANTs it is told suffice."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import make_url
+
+from sandbox.trial import CONTACTS, query, reasons, run
+
+
+class Role:
+    """A role that owns nothing, and its way in."""
+
+    def __init__(self, url: str) -> None:
+        self.name = f"deployer_{secrets.token_hex(4)}"
+        self.admin = url
+        run(url, f"CREATE ROLE {self.name} LOGIN PASSWORD 'x'")
+        self.url = make_url(url).set(username=self.name, password="x").render_as_string(hide_password=False)
+
+    def told(self, **settings) -> list[tuple[str, ...]]:
+        found = reasons(self.admin, self.url, **settings)
+        told = [(reason.code, reason.problem, reason.way_on) for reason in found]
+        return [tuple(text.replace(self.name, "deployer") for text in texts) for texts in told]
+
+
+@pytest.fixture
+def role(database_url) -> Iterator[Role]:
+    made = Role(database_url)
+    yield made
+    run(database_url, f"DROP OWNED BY {made.name} CASCADE", f"DROP ROLE {made.name}")
+
+
+def grant(role: Role, *rights: str) -> None:
+    run(role.admin, *(f"GRANT {right} TO {role.name}" for right in rights))
+
+
+def test_a_stranger_lacks_everything(role, database_url):
+    run(database_url, CONTACTS, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    database = make_url(database_url).database
+    run(database_url, f"REVOKE TEMP ON DATABASE {database} FROM PUBLIC")
+
+    found = role.told()
+
+    assert found == [
+        (
+            "not_owner",
+            'role "deployer" does not own "public.contacts"',
+            'run as its owner, or: GRANT "postgres" TO "deployer"',
+        ),
+        (
+            "rights",
+            'role "deployer" lacks CREATE ON SCHEMA "public": an index is made there',
+            'GRANT CREATE ON SCHEMA "public" TO "deployer"',
+        ),
+        (
+            "rights",
+            f'role "deployer" lacks CREATE ON DATABASE "{database}": the archive is a schema of its own',
+            f'GRANT CREATE ON DATABASE "{database}" TO "deployer"',
+        ),
+        (
+            "rights",
+            f'role "deployer" lacks TEMPORARY ON DATABASE "{database}": work lists are temporary tables',
+            f'GRANT TEMPORARY ON DATABASE "{database}" TO "deployer"',
+        ),
+        (
+            "rights",
+            'role "deployer" lacks USAGE ON SCHEMA "public", which holds "public.contacts"',
+            'GRANT USAGE ON SCHEMA "public" TO "deployer"',
+        ),
+        (
+            "rights",
+            'role "deployer" lacks SELECT, UPDATE, INSERT, DELETE on "public.contacts"',
+            'GRANT SELECT, UPDATE, INSERT, DELETE ON "public"."contacts" TO "deployer"',
+        ),
+    ]
+
+
+def owner_of_contacts(role: Role) -> None:
+    """Everything that the contacts themselves need."""
+    database = make_url(role.admin).database
+    run(role.admin, CONTACTS, f"ALTER TABLE contacts OWNER TO {role.name}")
+    grant(role, "CREATE ON SCHEMA public", f"CREATE ON DATABASE {database}")
+
+
+def test_rights_on_a_child(role):
+    owner_of_contacts(role)
+    run(
+        role.admin,
+        "CREATE SCHEMA billing; CREATE TABLE billing.invoices (id int PRIMARY KEY, contact_id bigint REFERENCES contacts);"
+        "CREATE TABLE tags (contact_id bigint REFERENCES contacts, tag text, PRIMARY KEY (contact_id, tag))",
+    )
+
+    assert role.told() == [
+        (
+            "child_rights",
+            'role "deployer" lacks SELECT, UPDATE, INSERT, DELETE on "public.tags"',
+            'GRANT SELECT, UPDATE, INSERT, DELETE ON "public"."tags" TO "deployer"',
+        ),
+        (
+            "child_rights",
+            'role "deployer" lacks USAGE ON SCHEMA "billing", which holds "billing.invoices"',
+            'GRANT USAGE ON SCHEMA "billing" TO "deployer"',
+        ),
+        (
+            "child_rights",
+            'role "deployer" lacks SELECT, UPDATE on "billing.invoices"',
+            'GRANT SELECT, UPDATE ON "billing"."invoices" TO "deployer"',
+        ),
+    ]
+
+
+def test_the_grants_that_are_named_suffice(role):
+    owner_of_contacts(role)
+    run(
+        role.admin,
+        "CREATE SCHEMA billing; CREATE TABLE billing.invoices (id int PRIMARY KEY, contact_id bigint REFERENCES contacts);"
+        "INSERT INTO billing.invoices VALUES (1, 2)",
+    )
+    for _, _, way_on in role.told():
+        run(role.admin, way_on.replace("deployer", role.name))
+
+    assert role.told() == []
+    assert query(role.admin, "SELECT contact_id FROM billing.invoices") == [(1,)]
+
+
+def test_triggers_of_a_child_that_is_not_owned(role):
+    owner_of_contacts(role)
+    run(
+        role.admin,
+        "CREATE TABLE notes (id int PRIMARY KEY, contact_id bigint REFERENCES contacts);"
+        "CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TRIGGER pass BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION pass()",
+    )
+    grant(role, "ALL ON notes")
+
+    assert role.told() == [
+        (
+            "child_owner",
+            'role "deployer" does not own "public.notes", whose triggers must rest while its rows are brought back',
+            'run as its owner, or: GRANT "postgres" TO "deployer"',
+        )
+    ]
+
+
+def test_row_level_security_that_hides_rows(role):
+    owner_of_contacts(role)
+    run(
+        role.admin,
+        "ALTER TABLE contacts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+        "CREATE TABLE notes (id int PRIMARY KEY, contact_id bigint REFERENCES contacts);"
+        "ALTER TABLE notes ENABLE ROW LEVEL SECURITY",
+    )
+    grant(role, "ALL ON notes")
+
+    assert role.told() == [
+        (
+            "row_security",
+            f'row level security would hide rows of "public.{table}" from role "deployer"',
+            f"run as a role with BYPASSRLS, or: {otherwise}",
+        )
+        for table, otherwise in [
+            ("contacts", 'ALTER TABLE "public"."contacts" NO FORCE ROW LEVEL SECURITY'),
+            ("notes", 'GRANT "postgres" TO "deployer"'),
+        ]
+    ]
