@@ -9,7 +9,7 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row, scalar_row
 
 from .catalog.facts import Table
-from .compose import Fragment, comma, ident, plain, template
+from .compose import Fragment, comma, fragment, ident, plain, template
 from .settings import Settings
 from .sql import load
 
@@ -40,6 +40,15 @@ class Archive:
     def exists(self) -> bool:
         return bool(self._scalar("exists", op=plain(self.table("op"), self.connection)))
 
+    def elsewhere(self, table: Table) -> str | None:
+        """Another schema that holds an archive of this table, if there is one that we can see."""
+        with self.connection.cursor(row_factory=scalar_row) as cursor:
+            for schema in cursor.execute(_SQL["archives"].format(), {"schema": self.schema}).fetchall():
+                runs = _SQL["has_runs"].format(schema=ident(schema))
+                if cursor.execute(runs, {"source": table.oid}).fetchone():
+                    return str(schema)
+        return None
+
     def ensure(self) -> None:
         """Create the schema and its registry where they are missing, closed to everybody but their owner."""
         with self.connection.transaction():
@@ -64,7 +73,7 @@ class Archive:
     def _revoke(self, kind: str, name: str, grantee: str | None) -> sql.Composed:
         thing: Fragment = ident(name) if kind == "SCHEMA" else self.table(name)
         if kind == "FUNCTION":
-            thing = template(name.replace("{", "{{").replace("}", "}}"))
+            thing = fragment(name)
         return template(f"REVOKE ALL ON {kind} {{}} FROM {{}}").format(
             thing, ident(grantee) if grantee else sql.SQL("PUBLIC")
         )

@@ -13,15 +13,17 @@ from .archive import Archive
 from .blanks import Blanks
 from .catalog.facts import Table
 from .catalog.read import fingerprint, read_facts
+from .compose import ident, template
 from .constraint import Constraint, State
 from .errors import Interrupted, Reason, Refused, StatementFailed
-from .expressions import faulty_expressions, unfillable
+from .expressions import faulty_expressions, unblankable, unfillable
 from .forward import Forwarding
 from .guard import Guard
 from .merge.batch import Batch, PlanChanged
 from .merge.passes import Found, Passes, find_groups
 from .merge.resolve import Resolver
 from .merge.root import RootStatements, is_text
+from .merge.sweep import sweep
 from .merge.worker import Worker
 from .plan import Plan, make_plan
 from .refusals import MERGING
@@ -155,6 +157,7 @@ class _Run:
     # Forward
 
     def merge(self) -> Report:
+        self._refuse_other_archive()
         if self.plan.constrained:
             self.progress.note(f'"{self.settings.constraint}" is there already; nothing to merge')
             return self.report()
@@ -162,10 +165,12 @@ class _Run:
         return self.report()
 
     def constrain(self) -> Report:
+        self._refuse_other_archive()
         if not self.plan.constrained:
             self._merge_if_unguarded()
             self.progress.step("build the unique index")
             self.constraint.build(self._merge_rest)
+            self._sweep()
         self.progress.step("make it the constraint")
         if not self.plan.constrained or self.guard.is_there():
             self.constraint.attach(self.guard.remove)
@@ -187,10 +192,12 @@ class _Run:
         if self.plan.lookup_index is None:
             self.constraint.ensure_lookup()
         self._empty_blanks()
+        self._analyze()
         self.progress.step("keep new duplicates out")
         self.guard.ensure()
         self.progress.step("merge duplicates")
         self._merge_until_none(found)
+        self._sweep()
 
     def _preflight(self) -> Found:
         """Refuse, with every reason at once, or give the work there is. Changes nothing."""
@@ -201,7 +208,7 @@ class _Run:
             closed = _Workspace(self.connection, self.plan, create=False)
             rest = Survey(self.connection, self.plan, closed.resolver, closed.root).of_the_table()
             raise Refused(_unique([*self.plan.reasons, *rest]))
-        wrong = [*unfillable(self.plan), *faulty_expressions(self.connection, self.plan)]
+        wrong = [*unfillable(self.plan), *unblankable(self.plan), *faulty_expressions(self.connection, self.plan)]
         if wrong:
             raise Refused(_unique([*self.plan.reasons, *wrong]))
         workspace = self._open()
@@ -220,6 +227,13 @@ class _Run:
             raise Refused(reasons)
         self._objections = reasons
         return found
+
+    def _analyze(self) -> None:
+        """A table that was never analysed is read whole for every batch; a copy made by a restore has such tables."""
+        for node in self.plan.tree.nodes if self.plan.tree else ():
+            if node.table.rows < 0:
+                self.progress.note(f"{node.table.label} has no statistics; analysing it")
+                self.connection.execute(template("ANALYZE {}").format(ident(node.table.schema, node.table.name)), {})
 
     def _merge_until_none(self, found: Found | None) -> None:
         """Merge; where the catalog changes meanwhile, plan anew and go on, or refuse."""
@@ -267,6 +281,15 @@ class _Run:
         )
         return Worker(workspace.connection, batch, self.settings.batch_size, progress)
 
+    def _sweep(self) -> None:
+        """Declared references that were written past the forwarding triggers follow their contacts."""
+        tree = self.plan.tree
+        if tree is None or self._objections or not any(e.declared for node in tree.nodes for e in (*node.incoming, *node.own)):
+            return
+        run = self.archive.begin_run(self.table, self.settings)
+        swept = sweep(self._worker(self._open(), run, self.progress).batch)
+        self.notes += [f"{count} rows of {table} were led to survivors afterwards" for table, count in swept.items()]
+
     def _merge_rest(self) -> None:
         """Duplicates that no trigger saw arrive, such as replication's."""
         self.read()
@@ -297,6 +320,7 @@ class _Run:
         return self.report()
 
     def restore(self) -> Report:
+        self._refuse_other_archive()
         self._refuse_foreign_constraint()
         if self.constraint.state() is State.ATTACHED:
             raise Refused([_STILL_CONSTRAINED])
@@ -318,6 +342,12 @@ class _Run:
             self.constraint.in_one_change(self.guard.remove)
         self.forwarding.remove()
         self.constraint.drop_index(self.constraint.lookup_name)
+
+    def _refuse_other_archive(self) -> None:
+        """An archive of this table under another name is not to be overlooked: it would not be brought back."""
+        other = self.archive.elsewhere(self.table)
+        if other is not None:
+            raise Refused([_archive_elsewhere(other)])
 
     def _refuse_foreign_constraint(self) -> None:
         index = self.plan.constraint_index
@@ -376,6 +406,16 @@ _UNREADABLE = frozenset(
 
 # Without these nothing can be worked out about the tables that hang on the contacts.
 _UNREACHABLE = frozenset({"child_rights", "tilde"})
+
+
+
+def _archive_elsewhere(schema: str) -> Reason:
+    return Reason(
+        problem=f'the archive of this table is in the schema "{schema}"',
+        way_on=f"set private_schema = {schema}",
+        code="archive_elsewhere",
+    )
+
 
 _STILL_CONSTRAINED = Reason(
     problem="the unique constraint is still there: the duplicates cannot come back beside it",

@@ -27,6 +27,15 @@ def faulty_expressions(connection: Connection[Any], plan: Plan) -> Iterator[Reas
                 yield from _fault(connection, "plan_condition", f"references, {edge.name}", node.table, edge.condition)
 
 
+def order_fails(sqlstate: str | None) -> Reason:
+    """The order of survivors can be planned, and fails on some row."""
+    return Reason(
+        problem=f"survivor_order fails on a value of some row (SQLSTATE {sqlstate})",
+        way_on="write it so that it can be computed for every row",
+        code="bad_sql",
+    )
+
+
 def unfillable(plan: Plan) -> Iterator[Reason]:
     """Columns that ``fill`` names and that cannot be filled."""
     table = plan.target
@@ -40,6 +49,17 @@ def unfillable(plan: Plan) -> Iterator[Reason]:
                 way_on="take it out of fill",
                 code="bad_fill",
             )
+
+
+def unblankable(plan: Plan) -> Iterator[Reason]:
+    """A generated phone cannot be turned into NULL."""
+    phone = plan.target.by_number[plan.key[-1]] if plan.target else None
+    if plan.settings.blank_phones == "null" and phone is not None and phone.generated:
+        yield Reason(
+            problem=f'blank_phones = null would set the generated column "{phone.name}"',
+            way_on="set blank_phones = refuse, and have the column's expression give NULL for blanks",
+            code="blank_generated",
+        )
 
 
 def _fault(connection: Connection[Any], statement: str, setting: str, table: Table, text: str) -> Iterator[Reason]:

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row, scalar_row
 
 from .archive import Archive, into
 from .catalog.facts import Table
-from .compose import TRUE, Fragment, comma, every, fragment, ident, literal, plain, template
+from .compose import NOTHING, TRUE, Fragment, comma, every, fragment, ident, literal, plain, template
 from .merge.tree import Edge, Tree
 from .report import Progress
 from .retry import with_lock
@@ -89,7 +89,7 @@ class Forwarding:
         archive = Archive(self.connection, self.settings.private_schema)
         found = []
         for node in tree.nodes:
-            for edge in (*node.outgoing, *node.own) if node.merges else ():
+            for edge in (*node.outgoing, *node.own) if node.merges and node.table.primary_key else ():
                 child = tree.by_table[edge.child].table
                 if not child.owned:
                     self.progress.note(f"{child.label} is not ours: an insert for a merged row gets 23503 there")
@@ -157,11 +157,17 @@ class _Forward:
                 "create_trigger",
                 trigger=trigger,
                 child=child,
-                columns=comma(self._child(pair.child) for pair in self.edge.pairs),
+                columns=self._columns(),
                 has_reference=every(template("NEW.{} IS NOT NULL").format(self._child(p.child)) for p in self.edge.pairs),
                 function=self.function,
             )
             self._run("comment_trigger", trigger=trigger, child=child, text=literal(self.digest))
+
+    def _columns(self) -> Fragment:
+        """Where a condition decides, any column may turn the row into a reference."""
+        if self.edge.condition:
+            return NOTHING
+        return template(" OF {}").format(comma(self._child(pair.child) for pair in self.edge.pairs))
 
     @cached_property
     def _body(self) -> str:

@@ -35,7 +35,7 @@ def no_column(table: Table, name: str) -> Reason:
 
 def listed(names: Iterable[str], word: str = "and") -> str:
     """Quote names for people: ``"a", "b" and "c"``."""
-    *first, last = [f'"{name}"' for name in names]
+    *first, last = [f'"{name}"' for name in names] or [""]
     return f"{', '.join(first)} {word} {last}" if first else last
 
 

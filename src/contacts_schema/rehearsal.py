@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -76,6 +77,7 @@ class Rehearsal:
         with self.connection.transaction(force_rollback=True):
             batch = self._batch()
             try:
+                batch.warm_up()
                 batch.merge(self._piece())
             except Interference as interference:
                 found.append(self._interfered(interference))
@@ -118,7 +120,15 @@ class Rehearsal:
 class _Watched(Batch):
     """A batch that knows which tables it is writing to."""
 
-    at_work: Sequence[Node] = ()
+    @cached_property
+    def at_work(self) -> Sequence[Node]:
+        """The root to begin with: its duplicates are taken first."""
+        return [self.nodes[0]]
+
+    def warm_up(self) -> None:
+        """A batch of nothing: statements are composed and the catalog is read before any row is locked."""
+        self.merge(Slice(after=0, end=0, groups=0, cap=CAP))
+        _ = self._removals, self._plain_moves
 
     def _write(self, tallies: Sequence[Tally]) -> Mapping[str, int]:
         self._tallies = tallies

@@ -24,7 +24,6 @@ _SESSION = {
     # Under FORCE ROW LEVEL SECURITY rows would silently be missing; with this the server says 42501.
     "row_security": "off",
     "default_transaction_isolation": "read committed",
-    "default_transaction_read_only": "off",
     # A lost tail of batches is found again as duplicates; what others commit is flushed by their own commits.
     "synchronous_commit": "off",
     # Many small statements: compiling one costs more than running it.
@@ -38,6 +37,8 @@ _SESSION = {
 
 def prepare(connection: Connection[Any], settings: Settings) -> None:
     """Set up the session. Raises Refused behind a transaction pooler, before anything is set: it would leak."""
+    if _scalar(connection, "SELECT pg_catalog.current_setting('transaction_read_only')") == "on":
+        raise Refused([_READ_ONLY])
     refuse_pooler(connection)
     _set(connection, settings)
 
@@ -100,6 +101,13 @@ _POOLED = Reason(
     problem="the connection goes through a transaction pooler: session settings and locks would reach other clients",
     way_on="use a direct connection or session pooling (on Supabase port 5432 instead of 6543)",
     code="transaction_pooler",
+)
+
+
+_READ_ONLY = Reason(
+    problem="the database is read-only for this session: a standby, or default_transaction_read_only is on",
+    way_on="connect to the primary, or: ALTER DATABASE ... or ALTER ROLE ... SET default_transaction_read_only = off",
+    code="read_only",
 )
 
 

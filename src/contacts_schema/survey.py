@@ -8,7 +8,8 @@ from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
 from .compose import comma, ident
-from .errors import Reason
+from .errors import Reason, Refused
+from .expressions import order_fails
 from .merge.passes import Found
 from .merge.problems import reasons_of, rows
 from .merge.resolve import Resolver
@@ -40,7 +41,8 @@ class Survey:
     def _worth_looking(self) -> bool:
         """Only some trees can hold a problem: most children just change a column."""
         tree = self.resolver.tree
-        return bool(tree.cycles) or any(self._may_fail(node) for node in tree.nodes)
+        # The user's order may fail on a row's value, and would then do so in the middle of the merge.
+        return self.plan.settings.survivor_order is not None or bool(tree.cycles) or any(self._may_fail(node) for node in tree.nodes)
 
     @staticmethod
     def _may_fail(node: Node) -> bool:
@@ -53,7 +55,9 @@ class Survey:
 
     def _merging(self, found: Found) -> list[Reason]:
         with self.connection.transaction():
-            self.connection.execute(self.root.take_all_duplicates(), {"after": 0, "end": found.slices, "cap": 0})
+            # One snapshot for all statements: without locks the rows would change from one to the next.
+            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            self._rank(found)
             self.connection.execute(_SQL["analyze"].format(rows=self.resolver.statements[0].rows), {})
             tallies = self.resolver.resolve(lock=False)
             reasons = reasons_of(tallies, self.plan.decided)
@@ -61,6 +65,13 @@ class Survey:
                 statements = self.resolver.statements[tally.node.position]
                 reasons += violations(statements, self._count) if tally.moved else ()
             return reasons
+
+    def _rank(self, found: Found) -> None:
+        """Take every duplicate by the order of survivors. Raises Refused where a row's value makes the order fail."""
+        try:
+            self.connection.execute(self.root.take_all_duplicates(), {"after": 0, "end": found.slices, "cap": 0})
+        except (psycopg.DataError, psycopg.ProgrammingError) as error:
+            raise Refused([order_fails(error.sqlstate)]) from None
 
     def _blanks(self) -> Iterator[Reason]:
         table = self.root.table

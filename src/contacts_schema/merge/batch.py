@@ -45,6 +45,7 @@ class Merged:
 
     duplicates: int = 0
     archived: int = 0
+    skipped: int = 0
     moved: Mapping[str, int] = field(default_factory=dict)
     beyond: Mapping[str, int] = field(default_factory=dict)
 
@@ -99,7 +100,7 @@ class Batch:
         with self.connection.transaction():
             self._begin()
             before = self._counters()
-            self.connection.execute(self._taking, {"after": piece.after, "end": piece.end, "cap": piece.cap})
+            skipped = self._take(piece)
             tallies = self.resolver.resolve(lock=True)
             self._refuse(tallies)
             merged = self._write(tallies)
@@ -107,6 +108,7 @@ class Batch:
         return Merged(
             duplicates=tallies[0].merged,
             archived=sum(t.merged for t in tallies),
+            skipped=skipped,
             moved=merged,
             beyond=beyond,
         )
@@ -128,6 +130,11 @@ class Batch:
     def _taking(self) -> bytes:
         return self.root.take_duplicates().as_bytes(self.connection)
 
+    def _take(self, piece: Slice) -> int:
+        """Lock the groups and take their duplicates; gives how many were seen and not to be had."""
+        counts = self._row(self._taking, {"after": piece.after, "end": piece.end, "cap": piece.cap})
+        return int(counts["seen"] - counts["taken"])
+
     def _refuse(self, tallies: Sequence[Tally]) -> None:
         undecided = [
             t
@@ -137,6 +144,7 @@ class Batch:
             or t.cyclic
             or t.own_collisions
             or t.keyless
+            or t.stranded
             or t.blocked
             or (t.different and t.node.table.oid not in self.decided)
         ]
@@ -150,7 +158,7 @@ class Batch:
         moving = [t.node.position for t in tallies if t.moved and t.node.changed]
         plain = [node.position for node in self.nodes if node.plain]
         removing = [t.node.position for t in reversed(tallies) if t.merged]
-        ids = iter(self._ops([*moving, *plain], removing))
+        ids = iter(self._ops([*moving, *plain], removing, fill=bool(self.fill)))
         moved = self._move(moving, plain, next(ids)) if moving or plain else {}
         for position in removing:
             op = next(ids)
@@ -161,15 +169,20 @@ class Batch:
             moved = {**moved, label: moved.get(label, 0) + filled} if filled else moved
         return moved
 
-    def _ops(self, moving: Sequence[int], removing: Sequence[int]) -> list[int]:
+    def _ops(self, moving: Sequence[int], removing: Sequence[int], *, fill: bool) -> list[int]:
         def journal(position: int) -> int:
             return _id(self.writes[position].journal)
 
         ops: list[tuple[str, Sequence[int]]] = []
         ops += [("move", [journal(p) for p in moving])] if moving else []
         ops += [("archive", [_id(self.writes[p].archive)]) for p in removing]
-        ops += [("fill", [journal(0)])] if self.fill else []
+        ops += [("fill", [journal(0)])] if fill else []
         return self.archive.add_ops(self.archive.begin_batch(self.run), ops)
+
+    def begin_move(self, position: int) -> int:
+        """An operation of its own that changes one table."""
+        (op,) = self._ops([position], [], fill=False)
+        return op
 
     def _move(self, positions: Sequence[int], plain: Sequence[int], op: int) -> dict[str, int]:
         wanted = tuple(positions)

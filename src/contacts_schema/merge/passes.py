@@ -73,15 +73,16 @@ class Passes:
         self.moved: Counter[str] = Counter()
         self.beyond: Counter[str] = Counter()
         self._failure: Exception | None = None
+        self._skipped = 0
 
     def run(self, found: Found | None) -> None:
         """Work off the list that is there, then look again until nothing is found. Raises when nothing moves any more."""
         found = found or self._look(None)
         for _ in patiently(self.settings.lock_attempts):
             while True:
-                before, self._failure = self.duplicates, None
+                before, self._failure, self._skipped = self.duplicates, None, 0
                 self._work_off(found)
-                found = self._look_again(found, self.duplicates - before)
+                found = self._look_again(found)
                 if not found.slices:
                     return
                 if self.duplicates == before:
@@ -92,9 +93,9 @@ class Passes:
     def _look(self, since: str | None) -> Found:
         return find_groups(self.connection, self.worker.batch.root, since)
 
-    def _look_again(self, found: Found, merged: int) -> Found:
+    def _look_again(self, found: Found) -> Found:
         """What came since the list was made; all there is where some of the list was left."""
-        complete = merged == found.duplicates and self._failure is None
+        complete = not self._skipped and self._failure is None
         return self._look(found.since if complete else None)
 
     def _work_off(self, found: Found) -> None:
@@ -131,6 +132,7 @@ class Passes:
         self.archived += done.archived
         self.moved.update(done.moved)
         self.beyond.update(done.beyond)
+        self._skipped += done.skipped
         self._failure = done.failure or self._failure
 
     def _give_up_early(self) -> None:

@@ -58,6 +58,12 @@ def _reasons(tally: Tally, decided: frozenset[int]) -> Iterator[Reason]:
             code="own_collision",
         )
 
+    if tally.stranded:
+        yield Reason(
+            problem=f'{rows(tally.stranded)} of "{table.label}" would be merged while the key that they hold moves',
+            way_on="merge these rows by hand first",
+            code="stranded",
+        )
     if tally.blocked:
         yield Reason(
             problem=f'{rows(tally.blocked)} of "{table.label}" would need a unique key of a row that is merged because '

@@ -31,6 +31,7 @@ class Tally:
     cyclic: int = 0
     own_collisions: int = 0
     blocked: int = 0
+    stranded: int = 0
 
     @property
     def keyless(self) -> int:
@@ -83,8 +84,9 @@ class Resolver:
             raise Contended
         different = int(self._row(script.different)["rows"])
         blocked = sum(int(self._row(statement)["rows"]) for statement in script.blocked)
+        stranded = sum(int(self._row(statement)["rows"]) for statement in script.stranded)
         self.connection.execute(script.take_keepers, {})
-        return {"different": different, "blocked": blocked}
+        return {"different": different, "blocked": blocked, "stranded": stranded}
 
     def _own(self, script: "_Script") -> int:
         for statement in script.own:
@@ -177,6 +179,12 @@ class _Script:
             return None
         changed = differ((old(n) for n in self.node.own_moved), (new(n) for n in self.node.own_moved))
         return self._render([SQL["count_column"].format(rows=self.statements.rows, changed=changed)])[0]
+
+    @cached_property
+    def stranded(self) -> list[bytes]:
+        """Only a parent that is not the root can be moved with its key."""
+        edges = [e for e in self.node.incoming if not self.statements.parents[e.parent].is_root]
+        return self._render([self.statements.stranded(edge) for edge in edges])
 
     @cached_property
     def tally(self) -> bytes:

@@ -394,6 +394,17 @@ class NodeStatements:
     def empty_hits(self) -> sql.Composed:
         return SQL["empty_hits"].format(hits=self.hits)
 
+    def stranded(self, edge: Edge) -> sql.Composed:
+        """Merged rows that hold the key of a parent which is moved, not merged."""
+        return SQL["stranded"].format(
+            rows=self.rows,
+            table=self.table,
+            name=self.name,
+            parent=rows_of(self.parents[edge.parent]),
+            joined=self.joined(edge),
+            changed=self.altered(edge),
+        )
+
     def tally(self) -> sql.Composed:
         unkeyed = [
             template("({} IS NULL AND {} IS NOT NULL)").format(of("~r", new(n)), of("~r", old(n))) for n in self.node.changed

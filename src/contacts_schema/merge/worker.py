@@ -22,6 +22,8 @@ from .statements import SQL
 _TARGET_SECONDS = 0.05
 _FIRST_GROUPS = 50
 _MOST_GROUPS = 400
+# Below this a batch's own cost, some twenty statements, outweighs its work; far from the server it is all there is.
+_LEAST_GROUPS = 25
 # A batch holds at most so many duplicates, however large a group is.
 CAP = 400
 # unique_violation: a writer's row came between; seen again, it is part of the image.
@@ -30,13 +32,14 @@ _RACED = {"23505"}
 
 @dataclass(kw_only=True)
 class Done:
-    """What a worker did to its list; ``failure`` is the last thing that made it leave a group."""
+    """What a worker did to its list; ``skipped`` rows were in somebody's hands, ``failure`` made it leave a group."""
 
     groups: int = 0
     duplicates: int = 0
     archived: int = 0
     moved: Counter[str] = field(default_factory=Counter)
     beyond: Counter[str] = field(default_factory=Counter)
+    skipped: int = 0
     failure: Exception | None = None
 
 
@@ -109,12 +112,13 @@ class Worker:
             self._size = self.batch_size
         else:
             factor = min(2.0, max(0.5, _TARGET_SECONDS / max(seconds, 0.001)))
-            self._size = max(1, min(_MOST_GROUPS, round(max(self._size, piece.groups) * factor)))
+            self._size = max(_LEAST_GROUPS, min(_MOST_GROUPS, round(max(self._size, piece.groups) * factor)))
 
     def _count(self, piece: Slice, merged: Merged) -> None:
         self._done.groups += piece.groups
         self._done.duplicates += merged.duplicates
         self._done.archived += merged.archived
+        self._done.skipped += merged.skipped
         self._done.moved.update(merged.moved)
         self._done.beyond.update(merged.beyond)
         self.progress.advance(piece.groups, merged.duplicates)
@@ -122,6 +126,6 @@ class Worker:
 
 def worded(error: psycopg.Error) -> ContactsSchemaError | psycopg.Error:
     """The server's message may hold values of a row; the names and the code may not."""
-    if error.sqlstate is None:
+    if error.sqlstate is None or error.sqlstate.startswith(("57P", "08")):
         return error
     return MergeFailed(error.sqlstate, error.diag.table_name, error.diag.constraint_name)

@@ -83,6 +83,48 @@ class WriteStatements:
             columns=comma(self._journal_columns(numbers, self.journal.moving)),
         )
 
+    def sweep(self, edge: Edge, parent: "WriteStatements") -> sql.Composed:
+        """Lead what still refers to an archived row of ``parent`` to its survivor."""
+        assert self.journal is not None
+        assert parent.archive is not None
+        numbers, ours = self.journal.numbers, {pair.child: pair for pair in edge.pairs}
+        news = [
+            (self.of_node.cast(ours[n], of("~s", parent.of_node.bare(ours[n].parent))), new(n))
+            if n in ours
+            else (self.of_node.column(n), new(n))
+            for n in self.node.changed
+        ]
+        olds = [(self.of_node.column(n), old(n)) for n in numbers]
+        found = [*olds, *news, *((_NOWHERE, source(n)) for n in self.node.changed)]
+        keys = {n: into(n) for n in parent.node.table.primary_key}
+        return SQL["sweep"].format(
+            table=self.of_node.table,
+            name=self.of_node.name,
+            parent=parent.of_node.table,
+            archive=ident(self.schema, parent.archive.name),
+            found=sql.Composed([template(", {} AS {}").format(value, name) for value, name in found]),
+            survivor=parent.same_key(ident("~s"), keys, "~a"),
+            joined=self._refers(edge, parent, "~a"),
+            present=self._refers(edge, parent, "~x"),
+            condition=self.of_node.condition(edge),
+            values=comma(
+                template("{} = {}").format(self.of_node.bare(n), of("~found", new(n))) for n in self.node.changed
+            ),
+            journaled=comma(self._journaled(numbers, None, "~found")),
+            journal=ident(self.schema, self.journal.name),
+            columns=comma(self._journal_columns(numbers, self.journal.moving)),
+        )
+
+    def _refers(self, edge: Edge, parent: "WriteStatements", alias: str) -> Fragment:
+        return every(
+            template("{} {} {}").format(
+                self.of_node.cast(pair, of(alias, parent.of_node.bare(pair.parent))),
+                fragment(pair.equality),
+                self.of_node.column(pair.child),
+            )
+            for pair in edge.pairs
+        )
+
     def _journaled(self, numbers: Sequence[int], before: str | None, rows: str = "~r") -> list[Fragment]:
         """Primary key after, old values, new values, where each reference came from."""
         assert self.journal is not None
@@ -110,7 +152,7 @@ class WriteStatements:
             table=self.of_node.table,
             name=self.of_node.name,
             rows=self.of_node.rows,
-            same_key=self._same_key(self.of_node.name),
+            same_key=self.same_key(self.of_node.name),
             unreferenced=every(self._unreferenced(edge) for edge in self.references),
             keeper_key=comma(
                 [*(of("~r", new(n)) for n in table.primary_key), *(of("~r", source(n)) for n in self.node.changed)]
@@ -150,7 +192,7 @@ class WriteStatements:
         )
         return template('NOT EXISTS (SELECT FROM ({}) AS "~child" WHERE {}{})').format(rows, joined, going)
 
-    def _same_key(self, left: Fragment, names: Mapping[int, sql.Identifier] | None = None, alias: str = "~r") -> Fragment:
+    def same_key(self, left: Fragment, names: Mapping[int, sql.Identifier] | None = None, alias: str = "~r") -> Fragment:
         """The table's own row, or the alias ``left``, has the primary key that ``alias`` holds under ``names``."""
         index = self.node.table.primary_index
         assert index is not None  # a table whose rows can be merged has a primary key, or is refused
@@ -172,8 +214,8 @@ class WriteStatements:
             values=comma(template("{} = {}").format(self.of_node.bare(n), self._first(n, keys)) for n in columns),
             keeper_key=comma(of("~a", name) for name in keys.values()),
             archive=ident(self.schema, self.archive.name),
-            same_key=self._same_key(self.of_node.name, keys, "~s"),
-            same_before=self._same_key(ident("~before"), keys, "~s"),
+            same_key=self.same_key(self.of_node.name, keys, "~s"),
+            same_before=self.same_key(ident("~before"), keys, "~s"),
             lacking=some(self._lacking(n, keys) for n in columns),
             journaled=comma(
                 [
@@ -191,7 +233,7 @@ class WriteStatements:
         own = ident(self.node.table.by_number[number].name)
         return template('FROM {} AS "~v" WHERE "~v"."~op" = %(op)s AND {} AND "~v".{} IS NOT NULL').format(
             ident(self.schema, self.archive.name if self.archive else ""),
-            self._same_key(self.of_node.name, keys, "~v"),
+            self.same_key(self.of_node.name, keys, "~v"),
             own,
         )
 

@@ -66,12 +66,12 @@ class Restore:
     def clean(self) -> None:
         """Drop what is empty; the schema too, once nothing of any run is left in it."""
         with self.connection.transaction():
-            self._execute("finish_runs")
+            self._execute("finish_runs", **self._source_values())
             for source in self._sources.values():
                 if self._scalar("is_done_with", relation=source.relation, id=source.id):
                     self._execute("drop_relation", relation=source.relation)
                     self._execute("forget_relation", id=source.id)
-            if not self._scalar("in_use"):
+            if not self._scalar("in_use", schema=self.archive.schema):
                 self._execute("drop_schema")
 
     def _undo_batch(self, batch: int) -> None:

@@ -39,6 +39,17 @@ SELECT pg_catalog.to_regclass(%(op)s) IS NOT NULL AS present
 -- name: describe_schema
 COMMENT ON SCHEMA {schema} IS 'contacts_schema: rows that merging removed, and what it changed in rows that stayed. Dropping it ends the way back.'
 
+-- name: archives
+-- Other schemas that were made for this purpose, as their comment says.
+SELECT n.nspname::text FROM pg_catalog.pg_namespace AS n
+WHERE pg_catalog.starts_with(pg_catalog.obj_description(n.oid, 'pg_namespace'), 'contacts_schema: ')
+  AND n.nspname <> %(schema)s AND pg_catalog.pg_has_role(n.nspowner, 'USAGE')
+  AND pg_catalog.to_regclass(pg_catalog.format('%%I.run', n.nspname)) IS NOT NULL
+ORDER BY 1
+
+-- name: has_runs
+SELECT 1 FROM {schema}.run WHERE source = %(source)s LIMIT 1
+
 -- name: secure
 ALTER TABLE {table} ENABLE ROW LEVEL SECURITY
 
@@ -50,7 +61,7 @@ WHERE n.nspname = %(schema)s AND c.relkind = 'r' AND NOT c.relrowsecurity ORDER 
 -- Everybody but the owner who was given anything on a relation, a sequence or the schema, by default privileges too.
 SELECT DISTINCT g.kind, g.name, CASE WHEN a.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee) END AS grantee
 FROM (
-    SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, c.relname AS name,
+    SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, c.relname::text AS name,
            coalesce(c.relacl, pg_catalog.acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner)) AS acl, c.relowner AS owner
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'S')
@@ -58,7 +69,7 @@ FROM (
     SELECT 'FUNCTION', p.oid::pg_catalog.regprocedure::text, coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)), p.proowner
     FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = %(schema)s
   UNION ALL
-    SELECT 'SCHEMA', n.nspname, coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)), n.nspowner
+    SELECT 'SCHEMA', n.nspname::text, coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)), n.nspowner
     FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s
 ) AS g CROSS JOIN LATERAL pg_catalog.aclexplode(g.acl) AS a
 WHERE a.grantee <> g.owner

@@ -30,7 +30,7 @@ END
 
 -- name: create_trigger
 -- Lock: SHARE ROW EXCLUSIVE on the referring table, for the catalog change alone. Our own updates pass by.
-CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE OF {columns} ON {child} FOR EACH ROW
+CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE{columns} ON {child} FOR EACH ROW
 WHEN ({has_reference} AND pg_catalog.current_setting('contacts_schema.merging', true) IS DISTINCT FROM 'on')
 EXECUTE FUNCTION {function}()
 

@@ -91,14 +91,17 @@ WITH "~ranked" AS MATERIALIZED ({ranked}), "~duplicates" AS (
 ), "~survivors" AS (
     SELECT {table_name}.tableoid AS "~rel", {table_name}.ctid AS "~tid" FROM "~ranked" JOIN {table} AS {table_name} ON {table_name}.ctid = "~ranked"."~tid"
     WHERE "~rank" = 1 ORDER BY {primary_key} FOR NO KEY UPDATE OF {table_name} SKIP LOCKED
+), "~taken" AS (
+    INSERT INTO {rows}
+    SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~rank", "~keeper_rel", "~keeper", false{values}
+    FROM "~ranked"
+    WHERE "~rank" BETWEEN 2 AND %(cap)s + 1
+      AND (("~rel", "~tid") IN (SELECT "~rel", "~tid" FROM "~duplicates")) IS TRUE
+      AND (("~keeper_rel", "~keeper") IN (SELECT "~rel", "~tid" FROM "~survivors")) IS TRUE
+    ORDER BY "~n", "~rank"
+    RETURNING 1
 )
-INSERT INTO {rows}
-SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~rank", "~keeper_rel", "~keeper", false{values}
-FROM "~ranked"
-WHERE "~rank" BETWEEN 2 AND %(cap)s + 1
-  AND (("~rel", "~tid") IN (SELECT "~rel", "~tid" FROM "~duplicates")) IS TRUE
-  AND (("~keeper_rel", "~keeper") IN (SELECT "~rel", "~tid" FROM "~survivors")) IS TRUE
-ORDER BY "~n", "~rank"
+SELECT (SELECT count(*) FROM "~ranked" WHERE "~rank" BETWEEN 2 AND %(cap)s + 1) AS seen, (SELECT count(*) FROM "~taken") AS taken
 
 -- name: take_all_duplicates
 -- The same for a look ahead at every group at once, without a lock.
@@ -235,6 +238,13 @@ JOIN {table} AS "~b" ON "~b".ctid = "~r"."~keeper" AND "~b".tableoid = "~r"."~ke
 LEFT JOIN {rows} AS "~k" ON "~k"."~tid" = "~r"."~keeper" AND "~k"."~rel" = "~r"."~keeper_rel"
 WHERE "~r"."~keeper" IS NOT NULL AND {differ}
 
+-- name: stranded
+-- Rows to be archived that hold a key which changes with its row: neither may go first.
+SELECT count(*) AS rows FROM {rows} AS "~r"
+JOIN {table} AS {name} ON {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel"
+JOIN {parent} AS "~p" ON {joined}
+WHERE "~r"."~keeper" IS NOT NULL AND "~p"."~keeper" IS NULL AND {changed}
+
 -- name: tally
 SELECT count(*) FILTER (WHERE "~keeper" IS NOT NULL) AS merged, count(*) FILTER (WHERE "~keeper" IS NULL) AS moved,
        count(*) FILTER (WHERE "~contradiction" AND "~keeper" IS NULL) AS contradictions,
@@ -280,6 +290,23 @@ WITH "~found" AS (
     INSERT INTO {journal} ({columns}) SELECT %(move)s, "~moved".* FROM "~moved"
 )
 SELECT (SELECT count(*) FROM "~found") AS found, (SELECT count(*) FROM "~moved") AS moved
+
+-- name: sweep
+-- References without a foreign key that lead to a merged row all the same: written past the forwarding triggers, by a
+-- transaction that was open or by a trigger of the user's. Lock: FOR NO KEY UPDATE, SKIP LOCKED.
+WITH "~found" AS (
+    SELECT {name}.tableoid AS "~rel", {name}.ctid AS "~tid"{found}
+    FROM {archive} AS "~a" JOIN {parent} AS "~s" ON {survivor} JOIN {table} AS {name} ON {joined}
+    WHERE {condition} AND NOT EXISTS (SELECT FROM {parent} AS "~x" WHERE {present})
+    FOR NO KEY UPDATE OF {name} SKIP LOCKED
+), "~moved" AS (
+    UPDATE {table} AS {name} SET {values} FROM "~found"
+    WHERE {name}.ctid = "~found"."~tid" AND {name}.tableoid = "~found"."~rel"
+    RETURNING {journaled}
+), "~journal" AS (
+    INSERT INTO {journal} ({columns}) SELECT %(move)s, "~moved".* FROM "~moved"
+)
+SELECT count(*) AS moved FROM "~moved"
 
 -- name: remove
 -- Prove that nothing refers to the duplicates any more, then delete them into the archive, which so holds exactly

@@ -81,7 +81,8 @@ DELETE FROM {schema}.op WHERE batch = %(batch)s AND NOT id = ANY (%(left)s::bigi
 DELETE FROM {schema}.batch WHERE id = %(batch)s
 
 -- name: finish_runs
-DELETE FROM {schema}.run AS r WHERE NOT EXISTS (SELECT FROM {schema}.batch AS b WHERE b.run = r.id)
+DELETE FROM {schema}.run AS r
+WHERE (r.source = %(source)s OR (r.source_schema = %(source_schema)s AND r.source_name = %(source_name)s)) AND NOT EXISTS (SELECT FROM {schema}.batch AS b WHERE b.run = r.id)
 
 -- name: is_done_with
 -- Empty, and no operation that is left, one of several tables perhaps, will look into it.
@@ -94,8 +95,9 @@ DROP TABLE {relation}
 DELETE FROM {schema}.relation WHERE id = %(id)s
 
 -- name: in_use
-SELECT EXISTS (SELECT FROM {schema}.run) AS used
+SELECT EXISTS (SELECT FROM {schema}.run)
+    OR EXISTS (SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = %(schema)s) AS used
 
 -- name: drop_schema
--- Nothing is in it any more but its own registry.
+-- Nothing is in it any more but its own registry: no archive, no guard of another table.
 DROP SCHEMA {schema} CASCADE

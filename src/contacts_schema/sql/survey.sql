@@ -14,7 +14,7 @@ ANALYZE {rows}
 
 -- name: plan_order
 -- Planned, not run: whether the user's ORDER BY list means anything here.
-EXPLAIN SELECT FROM {table} AS {name} ORDER BY {text}
+EXPLAIN SELECT {name}.ctid, row_number() OVER (PARTITION BY {name}.tableoid ORDER BY {text}, {name}.ctid) FROM {table} AS {name}
 
 -- name: plan_condition
 EXPLAIN SELECT FROM {table} AS {name} WHERE ({text})
