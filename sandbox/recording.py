@@ -48,7 +48,7 @@ class Recorder(Silent):
         self.current = "session"
         self.statements: list[Statement] = []
 
-    def step(self, name: str) -> None:
+    def step(self, name: str, unit: str = "group") -> None:
         """Write down what follows under this name."""
         self.current = name
 

@@ -24,6 +24,7 @@ class _Step:
 
     name: str
     began: float
+    unit: str = "group"
     groups: int = 0
     rows: int = 0
     total: int | None = None
@@ -31,7 +32,7 @@ class _Step:
     def line(self, now: float, *, done: bool) -> str:
         """Return what is to be said of the step."""
         of = "" if done or self.total is None else f" of {self.total:,}"
-        groups = f"{self.groups:,}{of} {_plural('group', self.total or self.groups)}"
+        groups = f"{self.groups:,}{of} {_plural(self.unit, self.total or self.groups)}"
         counts = f"{groups}, {self.rows:,} {_plural('row', self.rows)}, "
         worked = self.total is not None or self.groups
         return f"{self.name}: {'done, ' if done else ''}{counts if worked else ''}{now - self.began:.1f} s"
@@ -59,9 +60,9 @@ class _Steps:
         """Say one line, or several."""
         raise NotImplementedError
 
-    def _begin(self, name: str) -> _Step:
+    def _begin(self, name: str, unit: str = "group") -> _Step:
         self._end()
-        self._step = _Step(name=name, began=self._clock())
+        self._step = _Step(name=name, began=self._clock(), unit=unit)
         return self._step
 
     def _end(self) -> None:
@@ -85,16 +86,16 @@ class LogProgress(_Steps):
         self._write = write
         self._said = clock()
 
-    def step(self, name: str) -> None:
+    def step(self, name: str, unit: str = "group") -> None:
         """Say that a step begins, and that the one before is done."""
-        self._said = self._begin(name).began
+        self._said = self._begin(name, unit).began
         self._write(f"{name}: begins")
 
     def total(self, groups: int) -> None:
         """Say how much there is to do."""
         step = self._current()
         step.total = step.groups + groups
-        self._write(f"{step.name}: {groups:,} {_plural('group', groups)} to do")
+        self._write(f"{step.name}: {groups:,} {_plural(step.unit, groups)} to do")
 
     def advance(self, groups: int, rows: int) -> None:
         """Count, and say so now and then."""
@@ -120,7 +121,7 @@ class RichProgress(_Steps):
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("groups, {task.fields[rows]} rows"),
+            TextColumn("{task.fields[unit]}, {task.fields[rows]} rows"),
             TimeElapsedColumn(),
             console=console,
             transient=True,
@@ -137,12 +138,12 @@ class RichProgress(_Steps):
         self._bar.stop()
         super().__exit__(kind, error, trace)
 
-    def step(self, name: str) -> None:
+    def step(self, name: str, unit: str = "group") -> None:
         """Begin a new bar, which moves to and fro until there is a total."""
-        self._begin(name)
+        self._begin(name, unit)
         if self._task is not None:
             self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(name, total=None, rows="0")
+        self._task = self._bar.add_task(name, total=None, rows="0", unit=_plural(unit, 2))
 
     def total(self, groups: int) -> None:
         """Give the bar its length."""
@@ -163,7 +164,7 @@ class RichProgress(_Steps):
     def _update(self) -> None:
         step = self._current()
         if self._task is None:
-            self._task = self._bar.add_task(step.name, total=None, rows="0")
+            self._task = self._bar.add_task(step.name, total=None, rows="0", unit=_plural(step.unit, 2))
         self._bar.update(self._task, completed=step.groups, total=step.total, rows=f"{step.rows:,}")
 
 
@@ -198,4 +199,6 @@ def _counts(report: Report) -> str:
 
 
 def _plural(noun: str, count: int) -> str:
-    return noun if count == 1 else f"{noun}s"
+    if count == 1:
+        return noun
+    return f"{noun}es" if noun.endswith("ch") else f"{noun}s"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection
@@ -34,6 +34,8 @@ from .session import alone, beside, prepare
 from .settings import Settings
 from .survey import Survey
 
+
+T = TypeVar("T")
 
 def merge_duplicates(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
     """Merge all duplicates and keep new ones out from then on.
@@ -223,6 +225,7 @@ class _Run:
             expected=self.fingerprint,
         )
         reasons += rehearsal.reasons(found, reasons)
+        self.notes = _unique([*self.notes, *rehearsal.notes.values()])
         if any(reason.code not in MERGING for reason in reasons) or (found.slices and reasons):
             raise Refused(reasons)
         self._objections = reasons
@@ -331,7 +334,7 @@ class _Run:
             self.blanks.remove_trigger()
         if not self.archive.exists():
             return self.report()
-        self.progress.step("bring back merged rows")
+        self.progress.step("bring back merged rows", "batch")
         restore = Restore(self.connection, self.settings, self.table, self.progress)
         restore.run()
         return self.report(restore)
@@ -424,6 +427,6 @@ _STILL_CONSTRAINED = Reason(
 )
 
 
-def _unique(reasons: list[Reason]) -> list[Reason]:
-    return list(dict.fromkeys(reasons))
+def _unique(items: list[T]) -> list[T]:
+    return list(dict.fromkeys(items))
 

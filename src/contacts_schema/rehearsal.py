@@ -1,13 +1,13 @@
 """A trial batch, undone again: triggers that forbid or swallow what a merge does show in no catalog."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import psycopg
 from psycopg import Connection
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, scalar_row
 
 from .archive import Archive
 from .errors import Reason
@@ -46,6 +46,7 @@ class Rehearsal:
     resolver: Resolver
     root: RootStatements
     expected: str
+    notes: dict[str, str] = field(default_factory=dict)
 
     def reasons(self, found: Found, said: Sequence[Reason]) -> list[Reason]:
         """Merge a few groups and roll back; give what stood in the way, unless ``said`` explains it.
@@ -79,6 +80,7 @@ class Rehearsal:
             try:
                 batch.warm_up()
                 batch.merge(self._piece())
+                self._look_elsewhere()
             except Interference as interference:
                 found.append(self._interfered(interference))
             except psycopg.Error as error:
@@ -86,6 +88,13 @@ class Rehearsal:
                     raise
                 found.append(_failed(error, batch.at_work))
         return found
+
+    def _look_elsewhere(self) -> None:
+        """What triggers do to other tables is theirs: it is neither journaled nor undone, but said."""
+        values = {"oids": list(self.resolver.parents), "private_schema": self.plan.settings.private_schema}
+        with self.connection.cursor(row_factory=scalar_row) as cursor:
+            for table in cursor.execute(SQL["elsewhere"].format(), values).fetchall():
+                self.notes[table] = f'triggers change rows of "{table}" as well; a downgrade leaves those as they are'
 
     def _batch(self) -> "_Watched":
         """Its archive goes with the transaction. Every collision counts as settled, to get as far as possible."""

@@ -27,8 +27,8 @@ class Report:
 class Progress(Protocol):
     """Who listens to a run."""
 
-    def step(self, name: str) -> None:
-        """Begin a named step; the one before it is at its end."""
+    def step(self, name: str, unit: str = "group") -> None:
+        """Begin a named step; the one before it is at its end. Its work is counted in ``unit``."""
 
     def total(self, groups: int) -> None:
         """Tell how many groups the current step has still to work off."""
@@ -43,7 +43,7 @@ class Progress(Protocol):
 class Silent:
     """A Progress that says nothing, for use as a library."""
 
-    def step(self, name: str) -> None:
+    def step(self, name: str, unit: str = "group") -> None:
         """Ignore it."""
 
     def total(self, groups: int) -> None:
@@ -62,10 +62,10 @@ class Shared:
     def __init__(self, progress: Progress) -> None:
         self._progress, self._lock = progress, Lock()
 
-    def step(self, name: str) -> None:
+    def step(self, name: str, unit: str = "group") -> None:
         """Pass it on."""
         with self._lock:
-            self._progress.step(name)
+            self._progress.step(name, unit)
 
     def total(self, groups: int) -> None:
         """Pass it on."""

@@ -145,3 +145,20 @@ def test_a_generated_phone_cannot_be_turned_into_null(database_url):
         " phone text GENERATED ALWAYS AS (lower(raw)) STORED)",
     )
     assert [reason.code for reason in reasons(database_url, blank_phones="null")] == ["blank_generated"]
+
+
+def test_what_triggers_change_elsewhere_is_said(database_url):
+    """Such rows are the triggers' own: neither journaled nor undone."""
+    run(
+        database_url,
+        CONTACTS,
+        "CREATE TABLE counters (workspace_id bigint PRIMARY KEY, contacts int);"
+        "INSERT INTO counters SELECT workspace_id, count(*) FROM contacts WHERE workspace_id IS NOT NULL GROUP BY 1;"
+        "CREATE FUNCTION count_down() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+        " UPDATE counters SET contacts = contacts - 1 WHERE workspace_id = OLD.workspace_id; RETURN OLD; END$$;"
+        "CREATE TRIGGER count_down AFTER DELETE ON contacts FOR EACH ROW EXECUTE FUNCTION count_down()",
+    )
+    report = merge(database_url)
+    assert report.notes == (
+        'triggers change rows of "public.counters" as well; a downgrade leaves those as they are',
+    )

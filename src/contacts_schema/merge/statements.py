@@ -295,7 +295,7 @@ class NodeStatements:
         kept = sql.Composed([template(", {}").format(of("~r", old(n))) for n in self.node.table.primary_key])
         return template(
             'SELECT "~image0".*{} FROM ({}) AS "~image0" JOIN {} AS "~r"'
-            ' ON "~r"."~tid" = "~image0"."~tid" AND "~r"."~rel" = "~image0"."~rel"'
+            ' ON "~r"."~tid" = "~image0"."~tid" AND coalesce("~r"."~rel" = "~image0"."~rel", false)'
         ).format(kept, image, self.rows)
 
     @staticmethod

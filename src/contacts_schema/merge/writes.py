@@ -43,7 +43,7 @@ class WriteStatements:
         assert self.journal is not None
         numbers = self.journal.numbers
         beyond = set(numbers) - set(self.node.kept)
-        before = template(' JOIN {} AS "~before" ON "~before".ctid = "~r"."~tid" AND "~before".tableoid = "~r"."~rel"')
+        before = template(' JOIN {} AS "~before" ON "~before".ctid = "~r"."~tid" AND coalesce("~before".tableoid = "~r"."~rel", false)')
         return SQL["move_table"].format(
             moved=ident(f"~moved{position}"),
             kept=ident(f"~journal{position}"),
@@ -183,7 +183,7 @@ class WriteStatements:
         if edge.child == edge.parent:
             going = template(
                 ' AND NOT EXISTS (SELECT FROM {} AS "~x" WHERE "~x"."~keeper" IS NOT NULL'
-                ' AND "~x"."~tid" = "~child"."~tid" AND "~x"."~rel" = "~child"."~rel")'
+                ' AND "~x"."~tid" = "~child"."~tid" AND coalesce("~x"."~rel" = "~child"."~rel", false))'
             ).format(rows_of(child))
         name = ident(child.table.name)
         # A subquery of its own, because the user's condition may qualify columns with the table's name.

@@ -1,3 +1,6 @@
+-- A row is found again by its place: the table or partition that it lies in, and its ctid there. The former is compared
+-- inside coalesce(), because the planner would otherwise expect it to leave one row in two hundred, and nest loops.
+
 -- name: create_rows
 -- The rows of one table that the batch at hand changes: where they are, what they held, what they will hold, and,
 -- where they are duplicates, the row that is kept in their place. Private to the session, emptied at each commit.
@@ -136,7 +139,7 @@ WITH "~found" AS (
     SELECT {name}.tableoid AS "~rel", {name}.ctid AS "~tid"
     FROM {parent} AS "~p" JOIN {table} AS {name} ON {joined}
     WHERE {changed} AND {condition} AND NOT EXISTS (
-        SELECT FROM {parent} AS "~x" WHERE "~x"."~tid" = {name}.ctid AND "~x"."~rel" = {name}.tableoid AND "~x"."~keeper" IS NOT NULL)
+        SELECT FROM {parent} AS "~x" WHERE "~x"."~tid" = {name}.ctid AND coalesce("~x"."~rel" = {name}.tableoid, false) AND "~x"."~keeper" IS NOT NULL)
     {lock}
 )
 INSERT INTO {hits} SELECT "~rel", "~tid" FROM "~found"
@@ -149,7 +152,7 @@ DELETE FROM {hits}
 INSERT INTO {rows}
 SELECT nextval('pg_temp."~row"'), "~h"."~rel", "~h"."~tid", least({units}), NULL, NULL, {contradiction}{values}{sources}
 FROM (SELECT DISTINCT "~rel", "~tid" FROM {hits}) AS "~h"
-JOIN {table} AS {name} ON {name}.ctid = "~h"."~tid" AND {name}.tableoid = "~h"."~rel"
+JOIN {table} AS {name} ON {name}.ctid = "~h"."~tid" AND coalesce({name}.tableoid = "~h"."~rel", false)
 {parents}
 
 -- name: image_own
@@ -157,26 +160,26 @@ JOIN {table} AS {name} ON {name}.ctid = "~h"."~tid" AND {name}.tableoid = "~h"."
 INSERT INTO {rows}
 SELECT nextval('pg_temp."~row"'), "~h"."~rel", "~h"."~tid", 0, NULL, NULL, false{values}{sources}
 FROM (SELECT DISTINCT "~rel", "~tid" FROM {hits}) AS "~h"
-JOIN {table} AS {name} ON {name}.ctid = "~h"."~tid" AND {name}.tableoid = "~h"."~rel"
-WHERE NOT EXISTS (SELECT FROM {rows} AS "~x" WHERE "~x"."~tid" = "~h"."~tid" AND "~x"."~rel" = "~h"."~rel")
+JOIN {table} AS {name} ON {name}.ctid = "~h"."~tid" AND coalesce({name}.tableoid = "~h"."~rel", false)
+WHERE NOT EXISTS (SELECT FROM {rows} AS "~x" WHERE "~x"."~tid" = "~h"."~tid" AND coalesce("~x"."~rel" = "~h"."~rel", false))
 
 -- name: point_own
 UPDATE {rows} AS "~r" SET {values}
 FROM {table} AS {name}, {rows} AS "~p"
-WHERE {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel" AND "~r"."~keeper" IS NULL
+WHERE {name}.ctid = "~r"."~tid" AND coalesce({name}.tableoid = "~r"."~rel", false) AND "~r"."~keeper" IS NULL
   AND {joined} AND {changed} AND {condition}
 
 -- name: source_own
 -- A duplicate that refers to another one of its table keeps that reference; it is remembered which row it leads to.
 UPDATE {rows} AS "~r" SET {values}
 FROM {table} AS {name}, {rows} AS "~p"
-WHERE {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel" AND "~r"."~keeper" IS NOT NULL
+WHERE {name}.ctid = "~r"."~tid" AND coalesce({name}.tableoid = "~r"."~rel", false) AND "~r"."~keeper" IS NOT NULL
   AND "~p"."~keeper" IS NOT NULL AND {joined} AND {condition}
 
 -- name: projected
 -- The table as it will be: a subquery whose columns replace the old ones, for the index's own expressions to read.
 SELECT "~r"."~rel", "~r"."~tid", "~r"."~unit", {columns}
-FROM {rows} AS "~r" JOIN {table} AS {name} ON {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel"
+FROM {rows} AS "~r" JOIN {table} AS {name} ON {name}.ctid = "~r"."~tid" AND coalesce({name}.tableoid = "~r"."~rel", false)
 WHERE "~r"."~keeper" IS NULL
 
 -- name: generated
@@ -187,7 +190,7 @@ SELECT "~i".*{generated} FROM ({projected}) AS "~i"
 -- the key stays taken until duplicates are removed, and that is done last; else the one of the better ranked duplicate.
 -- Reads through the index itself.
 WITH "~moved" AS MATERIALIZED (
-    SELECT "~q".*, EXISTS (SELECT FROM {table} AS {name} WHERE {name}.ctid = "~q"."~tid" AND {name}.tableoid = "~q"."~rel"
+    SELECT "~q".*, EXISTS (SELECT FROM {table} AS {name} WHERE {name}.ctid = "~q"."~tid" AND coalesce({name}.tableoid = "~q"."~rel", false)
                            AND {predicate} AND {joined}) AS "~held"
     FROM (SELECT "~rel", "~tid", "~unit"{order_names}, {keys} FROM ({image}) AS "~image" WHERE {indexed}) AS "~q"
 ), "~all" AS (
@@ -196,30 +199,30 @@ WITH "~moved" AS MATERIALIZED (
     SELECT {name}.tableoid, {name}.ctid, 0{order_values}, {key_names_q}, true
     FROM (SELECT DISTINCT {key_names} FROM "~moved") AS "~q" JOIN {table} AS {name} ON {joined}
     WHERE {predicate} AND NOT EXISTS (
-        SELECT FROM {rows} AS "~x" WHERE "~x"."~tid" = {name}.ctid AND "~x"."~rel" = {name}.tableoid)
+        SELECT FROM {rows} AS "~x" WHERE "~x"."~tid" = {name}.ctid AND coalesce("~x"."~rel" = {name}.tableoid, false))
 ), "~ranked" AS (
     SELECT "~rel", "~tid", row_number() OVER w AS "~n", first_value("~rel") OVER w AS "~keeper_rel", first_value("~tid") OVER w AS "~keeper"
     FROM "~all" WINDOW w AS (PARTITION BY {key_names} ORDER BY NOT "~held", "~unit"{order_names}, "~tid")
 )
 UPDATE {rows} AS "~r" SET "~keeper_rel" = "~ranked"."~keeper_rel", "~keeper" = "~ranked"."~keeper"
-FROM "~ranked" WHERE "~ranked"."~n" > 1 AND "~r"."~tid" = "~ranked"."~tid" AND "~r"."~rel" = "~ranked"."~rel"
+FROM "~ranked" WHERE "~ranked"."~n" > 1 AND "~r"."~tid" = "~ranked"."~tid" AND coalesce("~r"."~rel" = "~ranked"."~rel", false)
 
 -- name: follow_keepers
 -- A row kept under one index may be a duplicate under the next.
 UPDATE {rows} AS "~r" SET "~keeper_rel" = "~k"."~keeper_rel", "~keeper" = "~k"."~keeper"
-FROM {rows} AS "~k" WHERE "~k"."~tid" = "~r"."~keeper" AND "~k"."~rel" = "~r"."~keeper_rel" AND "~k"."~keeper" IS NOT NULL
+FROM {rows} AS "~k" WHERE "~k"."~tid" = "~r"."~keeper" AND coalesce("~k"."~rel" = "~r"."~keeper_rel", false) AND "~k"."~keeper" IS NOT NULL
 
 -- name: blocked
 -- Rows that need a key of one unique index which a row holds that is merged because of another.
 SELECT count(*) AS rows FROM (SELECT {keys} FROM ({image}) AS "~image" WHERE {indexed}) AS "~q", {rows} AS "~r", {table} AS {name}
-WHERE "~r"."~keeper" IS NOT NULL AND {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel" AND {predicate} AND {joined}
+WHERE "~r"."~keeper" IS NOT NULL AND {name}.ctid = "~r"."~tid" AND coalesce({name}.tableoid = "~r"."~rel", false) AND {predicate} AND {joined}
 
 -- name: lock_keepers
 -- Lock: FOR NO KEY UPDATE, NOWAIT, on the rows that stay.
 WITH "~wanted" AS MATERIALIZED (
     SELECT DISTINCT "~keeper_rel", "~keeper" FROM {rows} WHERE "~keeper" IS NOT NULL
 ), "~found" AS (
-    SELECT 1 FROM "~wanted" JOIN {table} AS {name} ON {name}.ctid = "~wanted"."~keeper" AND {name}.tableoid = "~wanted"."~keeper_rel"
+    SELECT 1 FROM "~wanted" JOIN {table} AS {name} ON {name}.ctid = "~wanted"."~keeper" AND coalesce({name}.tableoid = "~wanted"."~keeper_rel", false)
     {lock}
 )
 SELECT (SELECT count(*) FROM "~wanted") - (SELECT count(*) FROM "~found") AS missing
@@ -227,21 +230,21 @@ SELECT (SELECT count(*) FROM "~wanted") - (SELECT count(*) FROM "~found") AS mis
 -- name: take_keepers
 -- What refers to a duplicate will refer to the row that is kept, under the values that one will have.
 UPDATE {rows} AS "~r" SET {values}
-FROM {table} AS {name} LEFT JOIN {rows} AS "~k" ON "~k"."~tid" = {name}.ctid AND "~k"."~rel" = {name}.tableoid
-WHERE {name}.ctid = "~r"."~keeper" AND {name}.tableoid = "~r"."~keeper_rel"
+FROM {table} AS {name} LEFT JOIN {rows} AS "~k" ON "~k"."~tid" = {name}.ctid AND coalesce("~k"."~rel" = {name}.tableoid, false)
+WHERE {name}.ctid = "~r"."~keeper" AND coalesce({name}.tableoid = "~r"."~keeper_rel", false)
 
 -- name: different
 -- Rows that collide and say different things: they are not duplicates of each other.
 SELECT count(*) AS rows FROM {rows} AS "~r"
-JOIN {table} AS "~a" ON "~a".ctid = "~r"."~tid" AND "~a".tableoid = "~r"."~rel"
-JOIN {table} AS "~b" ON "~b".ctid = "~r"."~keeper" AND "~b".tableoid = "~r"."~keeper_rel"
-LEFT JOIN {rows} AS "~k" ON "~k"."~tid" = "~r"."~keeper" AND "~k"."~rel" = "~r"."~keeper_rel"
+JOIN {table} AS "~a" ON "~a".ctid = "~r"."~tid" AND coalesce("~a".tableoid = "~r"."~rel", false)
+JOIN {table} AS "~b" ON "~b".ctid = "~r"."~keeper" AND coalesce("~b".tableoid = "~r"."~keeper_rel", false)
+LEFT JOIN {rows} AS "~k" ON "~k"."~tid" = "~r"."~keeper" AND coalesce("~k"."~rel" = "~r"."~keeper_rel", false)
 WHERE "~r"."~keeper" IS NOT NULL AND {differ}
 
 -- name: stranded
 -- Rows to be archived that hold a key which changes with its row: neither may go first.
 SELECT count(*) AS rows FROM {rows} AS "~r"
-JOIN {table} AS {name} ON {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel"
+JOIN {table} AS {name} ON {name}.ctid = "~r"."~tid" AND coalesce({name}.tableoid = "~r"."~rel", false)
 JOIN {parent} AS "~p" ON {joined}
 WHERE "~r"."~keeper" IS NOT NULL AND "~p"."~keeper" IS NULL AND {changed}
 
@@ -268,7 +271,7 @@ SELECT {counts}
 {moved} AS (
     UPDATE {table} AS {name} SET {values}
     FROM {rows} AS "~r"{before}
-    WHERE {name}.ctid = "~r"."~tid" AND {name}.tableoid = "~r"."~rel" AND "~r"."~keeper" IS NULL{same}
+    WHERE {name}.ctid = "~r"."~tid" AND coalesce({name}.tableoid = "~r"."~rel", false) AND "~r"."~keeper" IS NULL{same}
     RETURNING {journaled}
 ), {kept} AS (
     INSERT INTO {journal} ({columns}) SELECT %(move)s, {moved}.* FROM {moved}
@@ -284,7 +287,7 @@ WITH "~found" AS (
     FOR NO KEY UPDATE OF {name} NOWAIT
 ), "~moved" AS (
     UPDATE {table} AS {name} SET {values} FROM "~found"
-    WHERE {name}.ctid = "~found"."~tid" AND {name}.tableoid = "~found"."~rel"
+    WHERE {name}.ctid = "~found"."~tid" AND coalesce({name}.tableoid = "~found"."~rel", false)
     RETURNING {journaled}
 ), "~journal" AS (
     INSERT INTO {journal} ({columns}) SELECT %(move)s, "~moved".* FROM "~moved"
@@ -301,7 +304,7 @@ WITH "~found" AS (
     FOR NO KEY UPDATE OF {name} SKIP LOCKED
 ), "~moved" AS (
     UPDATE {table} AS {name} SET {values} FROM "~found"
-    WHERE {name}.ctid = "~found"."~tid" AND {name}.tableoid = "~found"."~rel"
+    WHERE {name}.ctid = "~found"."~tid" AND coalesce({name}.tableoid = "~found"."~rel", false)
     RETURNING {journaled}
 ), "~journal" AS (
     INSERT INTO {journal} ({columns}) SELECT %(move)s, "~moved".* FROM "~moved"
@@ -341,6 +344,14 @@ FROM pg_catalog.unnest(%(oids)s::oid[]) AS t(oid) CROSS JOIN LATERAL (
 ) AS p(relid)
 GROUP BY 1
 
+-- name: elsewhere
+-- Tables outside of the merge that this transaction wrote to all the same: by triggers, such as those of counters.
+SELECT schemaname || '.' || relname AS name FROM pg_catalog.pg_stat_xact_user_tables
+WHERE coalesce(pg_catalog.pg_partition_root(relid), relid) <> ALL (%(oids)s::oid[])
+  AND schemaname <> %(private_schema)s AND schemaname !~ '^pg_temp'
+  AND n_tup_ins + n_tup_upd + n_tup_del > 0
+ORDER BY 1
+
 -- name: violated_check
 -- Rows whose new image a CHECK would reject.
 SELECT count(*) AS rows FROM ({image}) AS "~image" WHERE NOT {expression}
@@ -349,7 +360,7 @@ SELECT count(*) AS rows FROM ({image}) AS "~image" WHERE NOT {expression}
 -- Rows whose new image an exclusion constraint would reject, against rows that stay where they are.
 SELECT count(*) AS rows FROM (SELECT "~rel", "~tid", {keys} FROM ({image}) AS "~image" WHERE {indexed}) AS "~q"
 JOIN {table} AS {name} ON {joined}
-WHERE {predicate} AND NOT EXISTS (SELECT FROM {rows} AS "~x" WHERE "~x"."~tid" = {name}.ctid AND "~x"."~rel" = {name}.tableoid)
+WHERE {predicate} AND NOT EXISTS (SELECT FROM {rows} AS "~x" WHERE "~x"."~tid" = {name}.ctid AND coalesce("~x"."~rel" = {name}.tableoid, false))
 
 -- name: violated_exclusion_among
 -- The same among the rows that move.
