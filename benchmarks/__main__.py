@@ -43,13 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         "million", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     million.add_argument("--contacts", type=int, default=usual.contacts, help="rows of the table")
-    million.add_argument(
-        "--duplicates", type=float, default=usual.duplicates, help="share of them, below 0.5"
-    )
+    million.add_argument("--duplicates", type=float, default=usual.duplicates, help="share of them, below 0.5")
     million.add_argument("--messages", type=int, default=usual.messages, help="rows for each contact")
-    million.add_argument(
-        "--lookup-index", action="store_true", help="the table has an index on the key already"
-    )
+    million.add_argument("--lookup-index", action="store_true", help="the table has an index on the key already")
     million.add_argument("--rate", type=float, default=usual.rate, help="writes a second, races included")
     million.add_argument("--races", type=float, default=usual.races, help="racing pairs a second")
     million.add_argument("--calm", type=float, default=usual.calm, help="seconds of writers alone")
@@ -61,9 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _print(settings: Settings, found: list[Measured]) -> None:
-    title = (
-        f"{settings.contacts:,} contacts, {settings.duplicates:.0%} duplicates, {settings.messages} messages"
-    )
+    title = f"{settings.contacts:,} contacts, {settings.duplicates:.0%} duplicates, {settings.messages} messages"
     load = f"{settings.rate:.0f} writes/s, {settings.races:.0f} races/s"
     table = Table(title=f"{title}; {load}", title_justify="left")
     table.add_column("")
@@ -117,9 +111,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 def _write(path: Path, machine: str, settings: Settings, found: list[Measured]) -> None:
     results = [asdict(measured) | {"succeeded": measured.succeeded} for measured in found]
-    path.write_text(
-        json.dumps({"machine": machine, "settings": asdict(settings), "results": results}, indent=2)
-    )
+    path.write_text(json.dumps({"machine": machine, "settings": asdict(settings), "results": results}, indent=2))
 
 
 def _say(line: str) -> None:

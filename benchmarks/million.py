@@ -107,9 +107,7 @@ def _under_writers(url: str, settings: Settings, way: str, say: Callable[[str], 
     return _measured(url, way, finished, report, (started, ended))
 
 
-def _measured(
-    url: str, way: str, finished: Finished, report: WriterReport, span: tuple[float, float]
-) -> Measured:
+def _measured(url: str, way: str, finished: Finished, report: WriterReport, span: tuple[float, float]) -> Measured:
     during = report.waits(*span)
     return Measured(
         way=way,
@@ -141,9 +139,7 @@ def _lock_table(url: str, _: Settings) -> Finished:
         except psycopg.Error as failed:
             error = f"SQLSTATE {failed.sqlstate}"
     seconds = time.monotonic() - started
-    return Finished(
-        exit_code=1 if error else 0, output=error, seconds=seconds, memory_peak=0.0, memory_median=0.0
-    )
+    return Finished(exit_code=1 if error else 0, output=error, seconds=seconds, memory_peak=0.0, memory_median=0.0)
 
 
 def _alembic(url: str, settings: Settings) -> Finished:

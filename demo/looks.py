@@ -103,9 +103,7 @@ def cases(url: str, key: Key) -> list[Case]:
     return [
         Case(words="the same phone in the same workspace", rejected_by=_try(url, workspace_id, phone)),
         Case(words="the same phone in another workspace", rejected_by=_try(url, other and other[0], phone)),
-        Case(
-            words="another phone in the same workspace", rejected_by=_try(url, workspace_id, "+15550000000")
-        ),
+        Case(words="another phone in the same workspace", rejected_by=_try(url, workspace_id, "+15550000000")),
     ]
 
 

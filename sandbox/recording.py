@@ -48,7 +48,7 @@ class Recorder(Silent):
         self.current = "session"
         self.statements: list[Statement] = []
 
-    def step(self, name: str, unit: str = "group") -> None:
+    def step(self, name: str, unit: str = "group") -> None:  # noqa: ARG002  # the protocol's
         """Write down what follows under this name."""
         self.current = name
 

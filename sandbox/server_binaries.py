@@ -46,9 +46,7 @@ def reachable(binaries: Path, user: pwd.struct_passwd | None, folder: Path) -> P
     prefix = binaries.parent
     copy = folder / "install" / prefix.parent.name / prefix.name
     shutil.copytree(prefix, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-    libraries = prefix.parent.with_name(
-        f"{WHEEL}.libs"
-    )  # found by the wheel's binaries relative to themselves
+    libraries = prefix.parent.with_name(f"{WHEEL}.libs")  # found by the wheel's binaries relative to themselves
     if libraries.is_dir():
         shutil.copytree(libraries, copy.parent.with_name(libraries.name), symlinks=True)
     for path in (folder / "install", *(folder / "install").rglob("*")):

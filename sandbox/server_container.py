@@ -33,18 +33,14 @@ def choose(environ: Mapping[str, str]) -> Choice:
         image = _first_available(client, [named] if named else [LOCAL_IMAGE, OFFICIAL_IMAGE])
     finally:
         client.close()
-    return Choice(
-        way="container", target=image, reason=f'a Docker engine answers and has the image "{image}"'
-    )
+    return Choice(way="container", target=image, reason=f'a Docker engine answers and has the image "{image}"')
 
 
 @contextmanager
 def start(image: str, settings: Mapping[str, str]) -> Iterator[str]:
     """Run the image for the length of a `with` and give its superuser's URL."""
     _do_without_missing_reaper()
-    container = PostgresContainer(
-        image, username="postgres", password=secrets.token_hex(16), dbname="postgres", driver=None
-    )
+    container = PostgresContainer(image, username="postgres", password=secrets.token_hex(16), dbname="postgres", driver=None)
     # Parallel index builds need more shared memory than a container's 64 MB.
     container.with_kwargs(shm_size="1g")
     container.with_env("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C.UTF-8 --no-sync")

@@ -39,11 +39,7 @@ def choose(environ: Mapping[str, str], *, reason: str = "it was asked for") -> C
     try:
         binaries = server_binaries.find(environ)
     except ServerUnavailable as unavailable:
-        msg = (
-            f"{unavailable}; no other way either: {reason}"
-            if reason != "it was asked for"
-            else str(unavailable)
-        )
+        msg = f"{unavailable}; no other way either: {reason}" if reason != "it was asked for" else str(unavailable)
         raise ServerUnavailable(msg) from unavailable
     return Choice(way="embedded", target=str(binaries), reason=reason)
 
@@ -107,9 +103,7 @@ def _running(
     programs: Path, folder: Path, settings: Mapping[str, str], user: pwd.struct_passwd | None, password: str
 ) -> Iterator[str]:
     # Somebody else may take the free port between our look and the server's: then look again.
-    attempts = Retrying(
-        retry=retry_if_exception_type(ServerUnavailable), stop=stop_after_attempt(3), reraise=True
-    )
+    attempts = Retrying(retry=retry_if_exception_type(ServerUnavailable), stop=stop_after_attempt(3), reraise=True)
     watcher, port = attempts(_launch, programs, folder, settings, user, password)
     try:
         yield _url(port, password)

@@ -22,9 +22,7 @@ def main(folder: str, user: str, *command: str) -> int:
     """Run `command`, stop it at the end of input and remove `folder`; if it ended itself, leave its log."""
     stopping = threading.Event()
     with (Path(folder) / LOG).open("wb") as log:
-        server = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_identity(user)
-        )
+        server = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_identity(user))
     signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGINT))
     threading.Thread(target=_stop_at_end_of_input, args=(server, stopping), daemon=True).start()
     code = server.wait()

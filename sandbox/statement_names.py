@@ -50,9 +50,7 @@ def used(texts: Iterable[str]) -> set[str]:
 @cache
 def _parts() -> Mapping[str, tuple[str, ...]]:
     """The fixed parts of each statement: what stands between its placeholders."""
-    names = [
-        Path(item.name).stem for item in files("contacts_schema.sql").iterdir() if item.name.endswith(".sql")
-    ]
+    names = [Path(item.name).stem for item in files("contacts_schema.sql").iterdir() if item.name.endswith(".sql")]
     return {
         f"{family}.{name}": tuple(
             part.strip().replace("{{}}", "{}") for part in PLACEHOLDER.split(_bare(template.as_string(None)))

@@ -110,9 +110,7 @@ class Writers:
                 self._write(hook, chance, known, number, turn, due)
         return hook.record
 
-    def _write(
-        self, hook: Webhook, chance: Random, known: list[Contact], number: int, turn: int, due: float
-    ) -> None:
+    def _write(self, hook: Webhook, chance: Random, known: list[Contact], number: int, turn: int, due: float) -> None:
         own, text, draw = self._own[number], f"writer {self._seed}/{number}/{turn}", chance.random()
         target = chance.choice(own if own and chance.random() < 0.5 else known)
         if draw < 0.3:

@@ -104,6 +104,4 @@ def _alembic(url: str, *args: str, **env: str) -> subprocess.CompletedProcess[st
 
 def _clean_environment() -> dict[str, str]:
     """The environment without what would change a run's meaning: our own settings and libpq's defaults."""
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(("CONTACTS_SCHEMA_", "PG"))
-    }
+    return {name: value for name, value in os.environ.items() if not name.startswith(("CONTACTS_SCHEMA_", "PG"))}

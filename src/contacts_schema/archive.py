@@ -168,9 +168,7 @@ class Archive:
         """Note that a run begins; nothing is ever read back from it but its time and the settings it had."""
         said = json.dumps(asdict(settings), default=str)
         return int(
-            self._scalar(
-                "add_run", source=table.oid, source_schema=table.schema, source_name=table.name, settings=said
-            )
+            self._scalar("add_run", source=table.oid, source_schema=table.schema, source_name=table.name, settings=said)
         )
 
     def begin_batch(self, run: int) -> int:

@@ -123,4 +123,3 @@ class Blanks:
 
     def _run(self, statement: str, **parts: Fragment) -> None:
         self.connection.execute(_SQL[statement].format(**parts), {})
-

@@ -48,9 +48,7 @@ class _Steps:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         # A step that failed is not done: its error is said by whoever catches it.
         if kind is None:
             self._end()
@@ -79,9 +77,7 @@ class LogProgress(_Steps):
     Of the advances at most one line in two seconds is written.
     """
 
-    def __init__(
-        self, write: Callable[[str], None] = logger.info, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, write: Callable[[str], None] = logger.info, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(clock)
         self._write = write
         self._said = clock()
@@ -132,9 +128,7 @@ class RichProgress(_Steps):
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bar.stop()
         super().__exit__(kind, error, trace)
 

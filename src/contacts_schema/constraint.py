@@ -82,9 +82,7 @@ class Constraint:
     def drop(self) -> None:
         """Drop the constraint, or the index by its name in whatever state it is."""
         if self.state() is State.ATTACHED:
-            self._with_lock(
-                lambda: self._run("drop_constraint", table=self._target(), name=ident(self.settings.constraint))
-            )
+            self._with_lock(lambda: self._run("drop_constraint", table=self._target(), name=ident(self.settings.constraint)))
         else:
             self.drop_index(self.settings.constraint)
 

@@ -87,8 +87,7 @@ class AnotherRunInProgress(ContactsSchemaError):
         self.pid = pid
         backend = "" if pid is None else f" (backend {pid})"
         super().__init__(
-            f"another run is going on in this database{backend}; "
-            "wait for its end, then run the same command again"
+            f"another run is going on in this database{backend}; wait for its end, then run the same command again"
         )
 
 

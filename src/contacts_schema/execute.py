@@ -19,7 +19,7 @@ from .errors import Interrupted, Reason, Refused, StatementFailed
 from .expressions import faulty_expressions, unblankable, unfillable
 from .forward import Forwarding
 from .guard import Guard
-from .merge.batch import Batch, PlanChanged
+from .merge.batch import Batch, PlanChanged, Terms
 from .merge.passes import Found, Passes, find_groups
 from .merge.resolve import Resolver
 from .merge.root import RootStatements, is_text
@@ -34,8 +34,8 @@ from .session import alone, beside, prepare
 from .settings import Settings
 from .survey import Survey
 
-
 T = TypeVar("T")
+
 
 def merge_duplicates(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
     """Merge all duplicates and keep new ones out from then on.
@@ -62,9 +62,7 @@ def restore_duplicates(connection: Connection[Any], settings: Settings, progress
     return _run(connection, settings, progress, lambda run: run.restore())
 
 
-def _run(
-    connection: Connection[Any], settings: Settings, progress: Progress, action: Callable[["_Run"], Report]
-) -> Report:
+def _run(connection: Connection[Any], settings: Settings, progress: Progress, action: Callable[["_Run"], Report]) -> Report:
     with _worded():
         prepare(connection, settings)
         plan = make_plan(read_facts(connection, settings), settings)
@@ -125,9 +123,7 @@ class _Run:
 
     @property
     def forwarding(self) -> Forwarding:
-        return Forwarding(
-            connection=self.connection, settings=self.settings, target=self.table, progress=self.progress
-        )
+        return Forwarding(connection=self.connection, settings=self.settings, target=self.table, progress=self.progress)
 
     @property
     def constraint(self) -> Constraint:
@@ -277,17 +273,18 @@ class _Run:
             workspace.resolver,
             workspace.root,
             Archive(workspace.connection, self.settings.private_schema),
-            fill=self.plan.fill,
-            decided=self.plan.decided,
-            run=run,
-            expected=self.fingerprint,
+            Terms(fill=self.plan.fill, decided=self.plan.decided, run=run, fingerprint=self.fingerprint),
         )
         return Worker(workspace.connection, batch, self.settings.batch_size, progress)
 
     def _sweep(self) -> None:
         """Declared references that were written past the forwarding triggers follow their contacts."""
         tree = self.plan.tree
-        if tree is None or self._objections or not any(e.declared for node in tree.nodes for e in (*node.incoming, *node.own)):
+        if (
+            tree is None
+            or self._objections
+            or not any(e.declared for node in tree.nodes for e in (*node.incoming, *node.own))
+        ):
             return
         run = self.archive.begin_run(self.table, self.settings)
         swept = sweep(self._worker(self._open(), run, self.progress).batch)
@@ -411,7 +408,6 @@ _UNREADABLE = frozenset(
 _UNREACHABLE = frozenset({"child_rights", "tilde"})
 
 
-
 def _archive_elsewhere(schema: str) -> Reason:
     return Reason(
         problem=f'the archive of this table is in the schema "{schema}"',
@@ -429,4 +425,3 @@ _STILL_CONSTRAINED = Reason(
 
 def _unique(items: list[T]) -> list[T]:
     return list(dict.fromkeys(items))
-

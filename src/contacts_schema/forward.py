@@ -195,9 +195,7 @@ class _Forward:
         for pair in self.edge.pairs:
             column = template("{}.{}").format(ident(alias), self._parent(pair.parent))
             value = template("CAST({} AS {})").format(column, fragment(pair.cast)) if pair.cast else column
-            conditions.append(
-                template("{} {} NEW.{}").format(value, fragment(pair.equality), self._child(pair.child))
-            )
+            conditions.append(template("{} {} NEW.{}").format(value, fragment(pair.equality), self._child(pair.child)))
         return every(conditions)
 
     def _key_is(self, alias: str, number: int, operator: str | None) -> Fragment:

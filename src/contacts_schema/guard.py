@@ -98,14 +98,14 @@ class Guard:
         )
         message = f'duplicate key value violates unique constraint "{self.settings.constraint}"'
         body = _SQL["body"].format(
-                claims=self.claims,
-                table=self.target,
-                new_key=comma(template("NEW.{}").format(self._name(n)) for n in self.key),
-                same_key=self._same("existing", "NEW"),
-                same_row=same_row,
-                message=literal(message),
-                constraint=literal(self.settings.constraint),
-            )
+            claims=self.claims,
+            table=self.target,
+            new_key=comma(template("NEW.{}").format(self._name(n)) for n in self.key),
+            same_key=self._same("existing", "NEW"),
+            same_row=same_row,
+            message=literal(message),
+            constraint=literal(self.settings.constraint),
+        )
         return plain(body, self.connection) + ";"
 
     @cached_property

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row, scalar_row
 
 from .archive import Archive
 from .errors import Reason
-from .merge.batch import Batch, Interference, PlanChanged, Slice, Undecided
+from .merge.batch import Batch, Interference, PlanChanged, Slice, Terms, Undecided
 from .merge.passes import Found
 from .merge.problems import rows
 from .merge.resolve import Contended, Resolver, Tally
@@ -105,10 +105,12 @@ class Rehearsal:
             self.resolver,
             self.root,
             archive,
-            fill=self.plan.fill,
-            decided=frozenset(self.resolver.parents),
-            run=archive.begin_run(self.root.table, self.plan.settings),
-            expected=self.expected,
+            Terms(
+                fill=self.plan.fill,
+                decided=frozenset(self.resolver.parents),
+                run=archive.begin_run(self.root.table, self.plan.settings),
+                fingerprint=self.expected,
+            ),
         )
 
     def _piece(self) -> Slice:

@@ -34,9 +34,7 @@ def patiently(attempts: int) -> Iterator[int]:
             time.sleep(random.uniform(0.5, 1.0) * min(_LONGEST, 0.05 * 2**attempt))
 
 
-def with_lock(
-    connection: Connection[Any], settings: Settings, progress: Progress, what: str, action: Callable[[], T]
-) -> T:
+def with_lock(connection: Connection[Any], settings: Settings, progress: Progress, what: str, action: Callable[[], T]) -> T:
     """Run one short transaction that needs a lock, again while it is not to be had.
 
     Raises LockNotAcquired, which names who holds it, after ``settings.lock_attempts``.

@@ -35,13 +35,9 @@ def _name_problems(settings: Settings) -> Iterator[Problem]:
         if fault := name_fault(name):
             yield Problem(name=setting, value=name, fault=fault)
     if settings.private_schema == settings.schema:
-        yield Problem(
-            name="private_schema", value=settings.private_schema, fault="is the table's schema; give another"
-        )
+        yield Problem(name="private_schema", value=settings.private_schema, fault="is the table's schema; give another")
     if settings.private_schema.startswith("pg_"):
-        yield Problem(
-            name="private_schema", value=settings.private_schema, fault='begins with "pg_", which is reserved'
-        )
+        yield Problem(name="private_schema", value=settings.private_schema, fault='begins with "pg_", which is reserved')
 
 
 def _key_problems(settings: Settings) -> Iterator[Problem]:
@@ -52,9 +48,7 @@ def _key_problems(settings: Settings) -> Iterator[Problem]:
     for name in _repeated(settings.fill):
         yield Problem(name="fill", value=name, fault="is named twice; name each column once")
     for name in sorted(set(settings.fill) & set(settings.columns)):
-        yield Problem(
-            name="fill", value=name, fault="belongs to the key, which is the same in all rows of a group"
-        )
+        yield Problem(name="fill", value=name, fault="belongs to the key, which is the same in all rows of a group")
 
 
 def _number_problems(settings: Settings) -> Iterator[Problem]:
@@ -65,9 +59,7 @@ def _number_problems(settings: Settings) -> Iterator[Problem]:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             yield Problem(name=name, value=str(value), fault="is not a whole number from 1")
     if settings.blank_phones not in ("refuse", "null"):
-        yield Problem(
-            name="blank_phones", value=settings.blank_phones, fault='is neither "refuse" nor "null"'
-        )
+        yield Problem(name="blank_phones", value=settings.blank_phones, fault='is neither "refuse" nor "null"')
 
 
 def _sql_problems(settings: Settings) -> Iterator[Problem]:
@@ -83,13 +75,9 @@ def _reference_problems(settings: Settings) -> Iterator[Problem]:
         for fault in filter(None, map(name_fault, _names(reference))):
             yield Problem(name="references", value=_source(reference), fault=f"has a name that {fault}")
         if reference.target_table is None and (reference.target_schema or reference.target_column):
-            yield Problem(
-                name="references", value=_source(reference), fault="has a target without a table; name it"
-            )
+            yield Problem(name="references", value=_source(reference), fault="has a target without a table; name it")
         if (reference.target_table, reference.target_column) == (settings.schema, settings.table):
-            fault = (
-                "has a target of two names, which are a table and its column; name schema, table and column"
-            )
+            fault = "has a target of two names, which are a table and its column; name schema, table and column"
             yield Problem(name="references", value=_source(reference), fault=fault)
     for reference in _repeated(settings.references):
         yield Problem(name="references", value=_source(reference), fault="is declared twice; declare it once")
@@ -114,12 +102,8 @@ def _collision_problems(settings: Settings) -> Iterator[Problem]:
                 value=f"{dotted(schema, table)}={action}",
                 fault='is neither "merge" nor "refuse"',
             )
-    for schema, table in _repeated(
-        [(schema or settings.schema, table) for schema, table, _ in settings.collisions]
-    ):
-        yield Problem(
-            name="collisions", value=dotted(schema, table), fault="is named twice; name each table once"
-        )
+    for schema, table in _repeated([(schema or settings.schema, table) for schema, table, _ in settings.collisions]):
+        yield Problem(name="collisions", value=dotted(schema, table), fault="is named twice; name each table once")
 
 
 def _names(reference: Reference) -> list[str]:

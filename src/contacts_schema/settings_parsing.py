@@ -40,9 +40,7 @@ def name_fault(name: str) -> str | None:
         return "is empty; give a name"
     if "\0" in name:
         return "holds a NUL character, which no name can"
-    return (
-        None if size <= _LONGEST_NAME else f"is longer than the {_LONGEST_NAME} bytes of a name in PostgreSQL"
-    )
+    return None if size <= _LONGEST_NAME else f"is longer than the {_LONGEST_NAME} bytes of a name in PostgreSQL"
 
 
 def checked_name(name: str) -> str:
@@ -60,9 +58,7 @@ def parse_name(text: str) -> str:
     if '"' in text:
         raise ValueError('has a stray double quote; write it as "...", with a quote inside doubled')
     if "." in text:
-        raise ValueError(
-            "holds a dot; give one bare name, or put it in double quotes if the dot belongs to it"
-        )
+        raise ValueError("holds a dot; give one bare name, or put it in double quotes if the dot belongs to it")
     return checked_name(text)
 
 
@@ -70,9 +66,7 @@ def parse_path(text: str, *lengths: int) -> tuple[str, ...]:
     """Return the names of a dotted path, of which there must be one of `lengths`."""
     text = text.strip()
     if not re.fullmatch(_PATH, text):
-        raise ValueError(
-            'needs names joined by dots, in double quotes if they hold more than letters, digits, "_" and "$"'
-        )
+        raise ValueError('needs names joined by dots, in double quotes if they hold more than letters, digits, "_" and "$"')
     names = tuple(
         checked_name(part[1:-1].replace('""', '"') if part.startswith('"') else part)
         for part in re.findall(rf"{_QUOTED}|{_PLAIN}", text)
@@ -146,9 +140,7 @@ def parse_entry(text: str) -> tuple[tuple[str, ...], tuple[str, ...], str | None
     """Return the source path, the target path (empty if none) and the condition of one reference."""
     match = _ENTRY.fullmatch(text.strip())
     if match is None:
-        raise ValueError(
-            'has an entry that is not "[schema.]table.column [-> [schema.]table[.column]] [where CONDITION]"'
-        )
+        raise ValueError('has an entry that is not "[schema.]table.column [-> [schema.]table[.column]] [where CONDITION]"')
     target = match["target"]
     condition = match["condition"] and parse_sql(match["condition"])
     return parse_path(match["source"], 2, 3), parse_path(target, 1, 2, 3) if target else (), condition or None

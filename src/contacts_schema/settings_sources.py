@@ -86,9 +86,7 @@ def read_settings(
     try:
         settings = Settings(**_fields(values))
     except SettingsError as error:
-        raise SettingsError(
-            [*unknown, *faults, *(_placed(problem, given) for problem in error.problems)]
-        ) from None
+        raise SettingsError([*unknown, *faults, *(_placed(problem, given) for problem in error.problems)]) from None
     if unknown or faults:
         raise SettingsError([*unknown, *faults])
     return settings
@@ -102,9 +100,7 @@ def unknown_name(written: str, name: str, valid: Iterable[str]) -> Problem:
     return Problem(name=written, fault=f"is no setting; {suggestion}valid: {', '.join(names)}")
 
 
-def _given(
-    x_arguments: Sequence[str], environment: Mapping[str, str], section: Mapping[str, str]
-) -> dict[str, Given]:
+def _given(x_arguments: Sequence[str], environment: Mapping[str, str], section: Mapping[str, str]) -> dict[str, Given]:
     found = {name: Given(text=text, source=f"[{SECTION}] in alembic.ini") for name, text in section.items()}
     for name in PARSERS:
         if text := environment.get(PREFIX + name.upper()):
@@ -122,11 +118,7 @@ def _parsed(given: Mapping[str, Given]) -> tuple[dict[str, object], list[Problem
         try:
             values[name] = PARSERS[name](found.text)
         except ValueError as error:
-            faults.append(
-                Problem(
-                    name=name, value=_without_conditions(found.text), fault=str(error), source=found.source
-                )
-            )
+            faults.append(Problem(name=name, value=_without_conditions(found.text), fault=str(error), source=found.source))
     return values, faults
 
 

@@ -42,7 +42,11 @@ class Survey:
         """Only some trees can hold a problem: most children just change a column."""
         tree = self.resolver.tree
         # The user's order may fail on a row's value, and would then do so in the middle of the merge.
-        return self.plan.settings.survivor_order is not None or bool(tree.cycles) or any(self._may_fail(node) for node in tree.nodes)
+        return (
+            self.plan.settings.survivor_order is not None
+            or bool(tree.cycles)
+            or any(self._may_fail(node) for node in tree.nodes)
+        )
 
     @staticmethod
     def _may_fail(node: Node) -> bool:

@@ -40,9 +40,7 @@ def driver_url(text: str) -> URL:
     if not separator:
         raise UrlError(f"{VARIABLE} is not a URL; write it as {_FORM}")
     if scheme.lower() not in _SCHEMES:
-        raise UrlError(
-            f"{VARIABLE} has {_scheme(scheme)}; use {', '.join(f'{known}://' for known in _SCHEMES)}"
-        )
+        raise UrlError(f"{VARIABLE} has {_scheme(scheme)}; use {', '.join(f'{known}://' for known in _SCHEMES)}")
     userinfo, tail = _divided(rest)
     user, colon, password = userinfo.partition(":")
     query = dict(_parameters(tail["query"] or ""))

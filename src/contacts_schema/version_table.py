@@ -20,9 +20,7 @@ def require_place(connection: Connection, schema: str) -> None:
     if schema not in schemas:
         near = difflib.get_close_matches(schema, schemas, n=1)
         way_on = f'did you mean "{near[0]}"? ' if near else ""
-        raise _refused(
-            f'schema "{schema}" does not exist', f"{way_on}set schema to the one of your table", "no_schema"
-        )
+        raise _refused(f'schema "{schema}" does not exist', f"{way_on}set schema to the one of your table", "no_schema")
     may, role, quoted = connection.execute(text(_MAY_CREATE), {"schema": schema}).one()
     if not may:
         fact = f'role {role} may not create the table "alembic_version" in schema "{schema}"'

@@ -7,12 +7,12 @@ import pytest
 
 from contacts_schema import execute
 from contacts_schema.errors import Refused
-from contacts_schema.report import Silent
+from contacts_schema.report import Report, Silent
 from contacts_schema.settings import Reference, Settings
 from sandbox.trial import CONTACTS, merge, query, reasons, restore, round_trip, run
 
 
-def constrain(url: str, **settings) -> execute.Report:
+def constrain(url: str, **settings) -> Report:
     with psycopg.connect(url, autocommit=True) as connection:
         return execute.add_constraint(connection, Settings(**settings), Silent())
 
@@ -159,6 +159,4 @@ def test_what_triggers_change_elsewhere_is_said(database_url):
         "CREATE TRIGGER count_down AFTER DELETE ON contacts FOR EACH ROW EXECUTE FUNCTION count_down()",
     )
     report = merge(database_url)
-    assert report.notes == (
-        'triggers change rows of "public.counters" as well; a downgrade leaves those as they are',
-    )
+    assert report.notes == ('triggers change rows of "public.counters" as well; a downgrade leaves those as they are',)

@@ -62,9 +62,7 @@ def test_phones_are_missing_several_times_in_a_workspace_and_shared_between_work
 
 
 def test_the_oldest_of_some_duplicates_is_soft_deleted(loaded):
-    oldest = (
-        "SELECT DISTINCT ON (workspace_id, phone) *, count(*) OVER (PARTITION BY workspace_id, phone) AS size"
-    )
+    oldest = "SELECT DISTINCT ON (workspace_id, phone) *, count(*) OVER (PARTITION BY workspace_id, phone) AS size"
     query = f"{oldest} FROM contacts WHERE phone IS NOT NULL ORDER BY workspace_id, phone, created_at"
 
     assert rows(loaded, f"SELECT FROM ({query}) AS first WHERE size > 1 AND deleted_at IS NOT NULL")
@@ -200,9 +198,7 @@ def test_a_stall_counts_from_when_each_write_was_due(crm_url):
     waits = report.waits()
     assert waits.longest >= 0.4
     # Writes that were due meanwhile waited, too, though they were not held up themselves.
-    assert sum(1 for write in report.writes if write.wait > 0.2) > sum(
-        1 for w in report.writes if w.service > 0.2
-    )
+    assert sum(1 for write in report.writes if write.wait > 0.2) > sum(1 for w in report.writes if w.service > 0.2)
 
 
 def test_check_finds_lost_writes_and_names_no_phone(crm_url):
@@ -257,9 +253,7 @@ def test_a_report_counts_everything_but_the_right_23505_as_unexpected():
 
 def test_waits_can_be_asked_for_a_part_of_the_time():
     record = Record()
-    record.writes += [
-        Write(kind="x", due=n, started=n, finished=n + (5.0 if n == 10 else 0.1)) for n in range(20)
-    ]
+    record.writes += [Write(kind="x", due=n, started=n, finished=n + (5.0 if n == 10 else 0.1)) for n in range(20)]
     report = WriterReport.of([record], started=0.0, stopped=20.0)
 
     assert report.waits(until=9).longest == pytest.approx(0.1)

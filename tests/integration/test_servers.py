@@ -15,9 +15,7 @@ from sandbox.server_databases import database, filled_template, name_of
 
 ROOT = Path(__file__).parents[2]
 NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
-FORCED_IN_VAIN = (
-    "TEST_SERVER=container forces that way, but no Docker engine answers; provide it or unset TEST_SERVER"
-)
+FORCED_IN_VAIN = "TEST_SERVER=container forces that way, but no Docker engine answers; provide it or unset TEST_SERVER"
 
 
 def test_server_is_recent_and_described(postgres):
@@ -155,9 +153,7 @@ def test_embedded_server_ends_with_a_killed_client():
         "with servers.server() as s: print(s.url, flush=True); time.sleep(600)"
     )
     environ = {**os.environ, "TEST_SERVER": "embedded"}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], env=environ, cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as client:
+    with subprocess.Popen([sys.executable, "-c", code], env=environ, cwd=ROOT, stdout=subprocess.PIPE, text=True) as client:
         url = client.stdout.readline().strip()
         with psycopg.connect(url) as connection:
             folder = Path(connection.execute("SHOW data_directory").fetchone()[0]).parent

@@ -4,9 +4,7 @@ from contacts_schema import errors
 def test_a_refusal_lists_every_reason_with_its_way_on() -> None:
     reasons = [
         errors.Reason(problem='table "public.contacts" has no primary key', way_on="add one", code="no_key"),
-        errors.Reason(
-            problem='column "fone" does not exist', way_on='did you mean "phone"?', code="no_column"
-        ),
+        errors.Reason(problem='column "fone" does not exist', way_on='did you mean "phone"?', code="no_column"),
     ]
     assert str(errors.Refused(reasons)) == (
         "refused before the first change, for 2 reasons:\n"
@@ -27,8 +25,7 @@ def test_a_lock_names_its_holders() -> None:
 
 def test_another_run() -> None:
     assert str(errors.AnotherRunInProgress(42)) == (
-        "another run is going on in this database (backend 42); "
-        "wait for its end, then run the same command again"
+        "another run is going on in this database (backend 42); wait for its end, then run the same command again"
     )
 
 
@@ -52,9 +49,7 @@ def test_a_failed_statement_with_nothing_known() -> None:
 
 
 def test_the_docstring_is_the_default_message() -> None:
-    assert str(errors.Interrupted()) == (
-        "interrupted; the data is consistent; run the same command again to go on"
-    )
+    assert str(errors.Interrupted()) == ("interrupted; the data is consistent; run the same command again to go on")
     assert str(errors.OfflineUnavailable()) == (
         "not available with --sql in this version; run the same command without --sql"
     )

@@ -42,9 +42,7 @@ def alembic(*command: str, **environment: str) -> subprocess.CompletedProcess[st
 
 
 def python(code: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.parametrize("first", ["alembic", "contacts_schema.plugin", "contacts_schema.operations"])
@@ -92,8 +90,7 @@ def test_our_own_file_leaves_every_setting_at_its_default(monkeypatch: pytest.Mo
 def test_settings_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "alembic.ini"
     file.write_text(
-        "[alembic]\n[contacts_schema]\nlock_timeout = 1s\n"
-        "references =\n    a.b\n    c.d where e LIKE 'x%%'\n",
+        "[alembic]\n[contacts_schema]\nlock_timeout = 1s\nreferences =\n    a.b\n    c.d where e LIKE 'x%%'\n",
         encoding="utf-8",
     )
     settings = settings_from(Config(file))
@@ -148,6 +145,4 @@ def test_a_misspelt_argument_stops_before_anything_else() -> None:
     lines = result.stderr.splitlines()
     assert lines[0] == "settings are wrong, 2 problems:"
     assert lines[1].startswith('  1. -x "tabel" is no setting; did you mean table? valid: schema, table, ')
-    assert lines[2] == (
-        '  2. batch_size "few" (from environment CONTACTS_SCHEMA_BATCH_SIZE) is not a whole number from 1'
-    )
+    assert lines[2] == ('  2. batch_size "few" (from environment CONTACTS_SCHEMA_BATCH_SIZE) is not a whole number from 1')

@@ -24,9 +24,9 @@ VALID = (
     "collisions, blank_phones, batch_size, lock_timeout, lock_attempts, private_schema"
 )
 
-names = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20
-).filter(lambda name: len(name.encode()) <= 63)
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20).filter(
+    lambda name: len(name.encode()) <= 63
+)
 schemas = st.none() | names
 
 
@@ -41,9 +41,7 @@ def references(draw: st.DrawFn) -> Reference:
         target_schema=schema if column else None,
         target_table=table,
         target_column=column,
-        condition=draw(
-            st.sampled_from([None, "kind = 'Contact'", "(a OR b)", "(\"where\" = 'x;\ny'\n  AND z)"])
-        ),
+        condition=draw(st.sampled_from([None, "kind = 'Contact'", "(a OR b)", "(\"where\" = 'x;\ny'\n  AND z)"])),
     )
 
 
@@ -255,9 +253,7 @@ def test_a_bad_value_is_named_with_its_source_and_what_would_do(argument: str, m
         read_settings([argument])
 
 
-@pytest.mark.parametrize(
-    "argument", ["phone_column=+49 170 123 45 67 {", "references=a.b where p = '+491701234567' ("]
-)
+@pytest.mark.parametrize("argument", ["phone_column=+49 170 123 45 67 {", "references=a.b where p = '+491701234567' ("])
 def test_no_message_holds_a_phone_number(argument: str) -> None:
     with pytest.raises(SettingsError) as error:
         read_settings([argument, "lock_timeout=4917012345678"])
@@ -332,9 +328,7 @@ def test_arguments_win_over_settings() -> None:
 def test_settings_of_one_table_say_nothing_about_another() -> None:
     settings = Settings(fill=("email",), references=parse_references("notes.contact_id"), lock_attempts=3)
     given = arguments("people", "tel", None, "uq_tel", {})
-    assert applied(settings, given) == Settings(
-        table="people", columns=("tel",), constraint="uq_tel", lock_attempts=3
-    )
+    assert applied(settings, given) == Settings(table="people", columns=("tel",), constraint="uq_tel", lock_attempts=3)
 
 
 def test_another_table_has_to_name_its_key_and_constraint() -> None:
@@ -357,6 +351,4 @@ def test_an_unknown_argument_is_named_with_the_nearest() -> None:
 def test_a_bad_argument_is_named() -> None:
     with pytest.raises(SettingsError) as error:
         applied(Settings(), arguments(None, None, None, None, {"references": "notes"}))
-    assert str(error.value) == (
-        "references (from the operation's arguments) needs 2 or 3 names joined by dots, not 1"
-    )
+    assert str(error.value) == ("references (from the operation's arguments) needs 2 or 3 names joined by dots, not 1")

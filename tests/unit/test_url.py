@@ -50,9 +50,7 @@ def test_any_encoded_password(password: str) -> None:
     assert (url.username, url.password, url.host, url.database) == ("me", password, "host", "crm")
 
 
-@given(
-    st.text(st.sampled_from("aZ0#/@?:%&= +~*!$[]\\\"'|^")).filter(lambda text: quote(text, safe="") != text)
-)
+@given(st.text(st.sampled_from("aZ0#/@?:%&= +~*!$[]\\\"'|^")).filter(lambda text: quote(text, safe="") != text))
 def test_raw_passwords(password: str) -> None:
     encoded = quote(password, safe="") if "%" in password else password
     url = driver_url(f"postgresql://me:{encoded}@host:1/crm?sslmode=require")
@@ -100,10 +98,7 @@ def test_what_the_client_library_gets(text: str, expected: dict[str, str]) -> No
         ),
         (
             f"postgresql+asyncpg://me:{SECRET}@host/crm",
-            (
-                'DATABASE_URL has the scheme "postgresql+asyncpg"; '
-                "use postgres://, postgresql://, postgresql+psycopg://"
-            ),
+            ('DATABASE_URL has the scheme "postgresql+asyncpg"; use postgres://, postgresql://, postgresql+psycopg://'),
         ),
         (
             f"me:{SECRET}://x@host/crm",

@@ -60,26 +60,30 @@ class Slice:
     cap: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a run's batches have in common.
+
+    Columns to ``fill``, tables whose colliding rows may differ (``decided``), the ``run`` they are noted under, and
+    the ``fingerprint`` of the catalog that the plan was made for.
+    """
+
+    fill: tuple[int, ...]
+    decided: frozenset[int]
+    run: int
+    fingerprint: str
+
+
 class Batch:
-    """Runs batches for one plan on one connection. ``decided`` are tables whose colliding rows may differ."""
+    """Runs batches for one plan on one connection."""
 
     def __init__(
-        self,
-        connection: Connection[Any],
-        resolver: Resolver,
-        root: RootStatements,
-        archive: Archive,
-        *,
-        fill: Sequence[int],
-        decided: frozenset[int],
-        run: int,
-        expected: str,
+        self, connection: Connection[Any], resolver: Resolver, root: RootStatements, archive: Archive, terms: Terms
     ) -> None:
         self.connection, self.resolver, self.root, self.archive = connection, resolver, root, archive
-        self.fill, self.decided, self.run = tuple(fill), decided, run
+        self.terms, self.fill = terms, terms.fill
         self.nodes = resolver.tree.nodes
         self.oids = [node.table.oid for node in self.nodes]
-        self.expected = expected
         self.writes = [self._writes_of(node) for node in self.nodes]
         self._moves: dict[tuple[int, ...], bytes] = {}
 
@@ -117,7 +121,7 @@ class Batch:
         """Hold off DDL, then see that the plan still fits; constraints are checked as the batch goes, not at its end."""
         self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         self.connection.execute(self._lock_tables, {})
-        if fingerprint(self.connection, self.oids) != self.expected:
+        if fingerprint(self.connection, self.oids) != self.terms.fingerprint:
             raise PlanChanged
 
     @cached_property
@@ -146,7 +150,7 @@ class Batch:
             or t.keyless
             or t.stranded
             or t.blocked
-            or (t.different and t.node.table.oid not in self.decided)
+            or (t.different and t.node.table.oid not in self.terms.decided)
         ]
         if undecided:
             raise Undecided(undecided)
@@ -177,7 +181,7 @@ class Batch:
         ops += [("move", [journal(p) for p in moving])] if moving else []
         ops += [("archive", [_id(self.writes[p].archive)]) for p in removing]
         ops += [("fill", [journal(0)])] if fill else []
-        return self.archive.add_ops(self.archive.begin_batch(self.run), ops)
+        return self.archive.add_ops(self.archive.begin_batch(self.terms.run), ops)
 
     def begin_move(self, position: int) -> int:
         """An operation of its own that changes one table."""
@@ -268,4 +272,3 @@ class Batch:
 def _id(relation: Relation | None) -> int:
     assert relation is not None
     return relation.id
-

@@ -24,6 +24,7 @@ from .worker import CAP, Worker, worded
 # Below this many duplicates a second connection costs more than it saves.
 _WORTH_SHARING = 2000
 
+
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """The work list of a pass: groups, or slices of large ones, and the duplicates in them.

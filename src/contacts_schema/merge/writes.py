@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from psycopg import sql
 
@@ -43,7 +42,9 @@ class WriteStatements:
         assert self.journal is not None
         numbers = self.journal.numbers
         beyond = set(numbers) - set(self.node.kept)
-        before = template(' JOIN {} AS "~before" ON "~before".ctid = "~r"."~tid" AND coalesce("~before".tableoid = "~r"."~rel", false)')
+        before = template(
+            ' JOIN {} AS "~before" ON "~before".ctid = "~r"."~tid" AND coalesce("~before".tableoid = "~r"."~rel", false)'
+        )
         return SQL["move_table"].format(
             moved=ident(f"~moved{position}"),
             kept=ident(f"~journal{position}"),
@@ -75,9 +76,7 @@ class WriteStatements:
             joined=self.of_node.joined(edge),
             changed=self.of_node.altered(edge),
             condition=self.of_node.condition(edge),
-            values=comma(
-                template("{} = {}").format(self.of_node.bare(n), of("~found", new(n))) for n in self.node.changed
-            ),
+            values=comma(template("{} = {}").format(self.of_node.bare(n), of("~found", new(n))) for n in self.node.changed),
             journaled=comma(self._journaled(numbers, None, "~found")),
             journal=ident(self.schema, self.journal.name),
             columns=comma(self._journal_columns(numbers, self.journal.moving)),
@@ -107,9 +106,7 @@ class WriteStatements:
             joined=self._refers(edge, parent, "~a"),
             present=self._refers(edge, parent, "~x"),
             condition=self.of_node.condition(edge),
-            values=comma(
-                template("{} = {}").format(self.of_node.bare(n), of("~found", new(n))) for n in self.node.changed
-            ),
+            values=comma(template("{} = {}").format(self.of_node.bare(n), of("~found", new(n))) for n in self.node.changed),
             journaled=comma(self._journaled(numbers, None, "~found")),
             journal=ident(self.schema, self.journal.name),
             columns=comma(self._journal_columns(numbers, self.journal.moving)),
@@ -205,7 +202,8 @@ class WriteStatements:
 
     def fill(self, columns: Sequence[int]) -> sql.Composed:
         """Fill the survivors' empty columns from what the archive has just taken in."""
-        assert self.archive is not None and self.journal is not None
+        assert self.archive is not None
+        assert self.journal is not None
         numbers = self.journal.numbers
         keys = {n: into(n) for n in self.node.table.primary_key}
         return SQL["fill"].format(

@@ -143,10 +143,11 @@ class Restore:
         try:
             with self.connection.transaction():
                 self._count(sources, self._row(self._undoing(sources), {"op": op.id, "only": None}))
-            return {}
         except psycopg.Error as error:
             if not _is_row_fault(error):
                 raise
+        else:
+            return {}
         left: dict[int, list[int]] = {}
         for source in sources:
             statement = self._undoing([source])
@@ -237,8 +238,7 @@ class Restore:
         columns = {
             number: column
             for number, name in names.items()
-            if table is not None
-            and (column := table.by_number.get(number) if same else table.by_name.get(name)) is not None
+            if table is not None and (column := table.by_number.get(number) if same else table.by_name.get(name)) is not None
         }
         return Source(
             id=row["id"],
@@ -287,9 +287,7 @@ def _undo(sources: Sequence[Source]) -> sql.Composed:
         template("(SELECT count(*) FROM {}) AS {}").format(ident(f"~undone{i}"), ident(f"~undone{i}"))
         for i in range(len(sources))
     )
-    return SQL["undo"].format(
-        updates=sql.SQL(",\n").join(source.undo(i) for i, source in enumerate(sources)), counts=counts
-    )
+    return SQL["undo"].format(updates=sql.SQL(",\n").join(source.undo(i) for i, source in enumerate(sources)), counts=counts)
 
 
 def _is_row_fault(error: psycopg.Error) -> bool:
