@@ -19,7 +19,7 @@ demo: $(READY) ## watch a duplicated contacts table come out unique, and go back
 	@$(BIN)/python -m demo
 
 test: $(READY) ## run the whole suite; ARGS="-k name" for a part of it
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(READY) ## check style and types
 	@$(BIN)/ruff check .

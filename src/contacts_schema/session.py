@@ -37,6 +37,8 @@ _SESSION = {
 
 def prepare(connection: Connection[Any], settings: Settings) -> None:
     """Set up the session. Raises Refused behind a transaction pooler, before anything is set: it would leak."""
+    if connection.info.server_version < _OLDEST:
+        raise Refused([_TOO_OLD])
     if _scalar(connection, "SELECT pg_catalog.current_setting('transaction_read_only')") == "on":
         raise Refused([_READ_ONLY])
     refuse_pooler(connection)
@@ -103,6 +105,13 @@ _POOLED = Reason(
     code="transaction_pooler",
 )
 
+
+_OLDEST = 150000
+_TOO_OLD = Reason(
+    problem="the server is older than PostgreSQL 15",
+    way_on="upgrade it first: nothing here was tried on older ones",
+    code="old_server",
+)
 
 _READ_ONLY = Reason(
     problem="the database is read-only for this session: a standby, or default_transaction_read_only is on",
