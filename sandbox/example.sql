@@ -34,3 +34,5 @@ INSERT INTO contacts (id, workspace_id, phone, email, referred_by, created_at) V
 INSERT INTO messages (id, contact_id, body) VALUES (1, 1, 'one'), (2, 2, 'two');
 INSERT INTO contact_tags (contact_id, tag) VALUES (1, 'new'), (2, 'new'), (2, 'vip');
 INSERT INTO deals (id, contact_id, introduced_by) VALUES (1, 2, NULL), (2, 3, 2);
+
+ANALYZE;

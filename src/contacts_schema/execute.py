@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, Rollback
 
 from .archive import Archive
 from .blanks import Blanks
@@ -286,8 +286,12 @@ class _Run:
             or not any(e.declared for node in tree.nodes for e in (*node.incoming, *node.own))
         ):
             return
-        run = self.archive.begin_run(self.table, self.settings)
-        swept = sweep(self._worker(self._open(), run, self.progress).batch)
+        workspace = self._open()
+        with self.connection.transaction():
+            run = self.archive.begin_run(self.table, self.settings)
+            swept = sweep(self._worker(workspace, run, self.progress).batch)
+            if not swept:
+                raise Rollback
         self.notes += [f"{count} rows of {table} were led to survivors afterwards" for table, count in swept.items()]
 
     def _merge_rest(self) -> None:

@@ -93,9 +93,9 @@ def refuse_pooler(connection: Connection[Any]) -> None:
     """
     first = _backend(connection)
     with _beside(connection) as other, other.transaction():
-        shared = _backend(other) == first
-        moved = _backend(connection) != first
-    if shared or moved or _backend(connection) != first:
+        # Asked again meanwhile, a pool of one backend would let us wait for ourselves.
+        shared = _backend(other) == first or _backend(connection) != first
+    if shared or _backend(connection) != first:
         raise Refused([_POOLED])
 
 

@@ -1,74 +1,94 @@
 """Turns what a batch must not do into reasons, each with its way on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..errors import Reason
 from ..settings_parsing import dotted
 from .resolve import Tally
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Problem:
+    """One kind of problem: the count in a tally, and its words. ``{rows}``, ``{table}`` and ``{setting}`` are filled in."""
+
+    code: str
+    count: str
+    problem: str
+    way_on: str
+
+
+_PROBLEMS = (
+    _Problem(
+        code="collision",
+        count="different",
+        problem='{rows} of "{table}" would collide with another row under a unique key and say different things',
+        way_on="change them by hand, or set collisions = {setting}=merge to keep the survivor's rows and archive the others",
+    ),
+    _Problem(
+        code="keyless_child",
+        count="keyless",
+        problem='{rows} of "{table}" would collide under a unique key, and without a primary key they could not be told '
+        "apart",
+        way_on='give "{table}" a primary key',
+    ),
+    _Problem(
+        code="contradiction",
+        count="contradictions",
+        problem='in {rows} of "{table}" references share a column and would need different values in it',
+        way_on="change these rows by hand so that their references agree",
+    ),
+    _Problem(
+        code="survivor_without_key",
+        count="unkeyed",
+        problem='in {rows} of "{table}" a reference holds a key of a duplicate that its survivor lacks',
+        way_on="give the survivors that key, or choose others by survivor_order",
+    ),
+    _Problem(
+        code="cycle",
+        count="cyclic",
+        problem='references run in a circle: in {rows} further up one leads to a row of "{table}" that would be merged',
+        way_on='merge the colliding rows of "{table}" by hand first',
+    ),
+    _Problem(
+        code="own_collision",
+        count="own_collisions",
+        problem='in {rows} of "{table}" a column of a unique key refers to a duplicate of the same table',
+        way_on="change these references by hand first",
+    ),
+    _Problem(
+        code="stranded",
+        count="stranded",
+        problem='{rows} of "{table}" would be merged while the key that they hold moves',
+        way_on="merge these rows by hand first",
+    ),
+    _Problem(
+        code="blocked_key",
+        count="blocked",
+        problem='{rows} of "{table}" would need a unique key of a row that is merged because of another key',
+        way_on="merge these rows by hand first",
+    ),
+)
+
+
 def reasons_of(tallies: Sequence[Tally], decided: frozenset[int] = frozenset()) -> list[Reason]:
     """Every reason these tallies give to refuse; ``decided`` are tables whose colliding rows may differ."""
-    return [reason for tally in tallies for reason in (*_of_rows(tally, decided), *_of_references(tally))]
+    return [
+        _worded(kind, tally)
+        for tally in tallies
+        for kind in _PROBLEMS
+        if getattr(tally, kind.count) and not (kind.code == "collision" and tally.node.table.oid in decided)
+    ]
 
 
-def _of_rows(tally: Tally, decided: frozenset[int]) -> Iterator[Reason]:
-    """Rows that would be merged and must not be."""
+def _worded(kind: _Problem, tally: Tally) -> Reason:
     table = tally.node.table
-    if tally.different and table.oid not in decided:
-        yield Reason(
-            problem=f'{rows(tally.different)} of "{table.label}" would collide with another row under a unique key '
-            "and say different things",
-            way_on=f"change them by hand, or set collisions = {dotted(table.schema, table.name)}=merge to keep the "
-            "survivor's rows and archive the others",
-            code="collision",
-        )
-    if tally.keyless:
-        yield Reason(
-            problem=f'{rows(tally.keyless)} of "{table.label}" would collide under a unique key, and without a primary '
-            "key they could not be told apart",
-            way_on=f'give "{table.label}" a primary key',
-            code="keyless_child",
-        )
-    if tally.blocked:
-        yield Reason(
-            problem=f'{rows(tally.blocked)} of "{table.label}" would need a unique key of a row that is merged because '
-            "of another key",
-            way_on="merge these rows by hand first",
-            code="blocked_key",
-        )
-
-
-def _of_references(tally: Tally) -> Iterator[Reason]:
-    """References that cannot be moved."""
-    label = tally.node.table.label
-    if tally.contradictions:
-        yield Reason(
-            problem=f'in {rows(tally.contradictions)} of "{label}" references share a column and would need different '
-            "values in it",
-            way_on="change these rows by hand so that their references agree",
-            code="contradiction",
-        )
-    if tally.unkeyed:
-        yield Reason(
-            problem=f'in {rows(tally.unkeyed)} of "{label}" a reference holds a key of a duplicate that its survivor lacks',
-            way_on="give the survivors that key, or choose others by survivor_order",
-            code="survivor_without_key",
-        )
-    if tally.cyclic:
-        yield Reason(
-            problem=f"references run in a circle: in {rows(tally.cyclic)} further up one leads to a row of "
-            f'"{label}" that would be merged',
-            way_on=f'merge the colliding rows of "{label}" by hand first',
-            code="cycle",
-        )
-    if tally.own_collisions:
-        yield Reason(
-            problem=f'in {rows(tally.own_collisions)} of "{label}" a column of a unique key refers to a duplicate of '
-            "the same table",
-            way_on="change these references by hand first",
-            code="own_collision",
-        )
+    words = {
+        "rows": rows(getattr(tally, kind.count)),
+        "table": table.label,
+        "setting": dotted(table.schema, table.name),
+    }
+    return Reason(problem=kind.problem.format(**words), way_on=kind.way_on.format(**words), code=kind.code)
 
 
 def rows(count: int) -> str:
