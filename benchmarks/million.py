@@ -131,11 +131,19 @@ def _measured(url: str, way: str, finished: Finished, report: WriterReport, span
 
 
 def _lock_table(url: str, _: Settings) -> Finished:
+    return _in_one_transaction(url, "lock_table.sql")
+
+
+def _lock_table_kept(url: str, _: Settings) -> Finished:
+    return _in_one_transaction(url, "lock_table_kept.sql")
+
+
+def _in_one_transaction(url: str, script: str) -> Finished:
     started = time.monotonic()
     error = ""
     with psycopg.connect(url, autocommit=True) as connection:
         try:
-            connection.execute(_script("lock_table.sql").encode())
+            connection.execute(_script(script).encode())
         except psycopg.Error as failed:
             error = f"SQLSTATE {failed.sqlstate}"
     seconds = time.monotonic() - started
@@ -150,4 +158,8 @@ def _script(name: str) -> str:
     return files("benchmarks").joinpath(name).read_text(encoding="utf-8")
 
 
-WAYS: Final[dict[str, Way]] = {"lock_table": _lock_table, "alembic": _alembic}
+WAYS: Final[dict[str, Way]] = {
+    "lock_table": _lock_table,
+    "lock_table_kept": _lock_table_kept,
+    "alembic": _alembic,
+}

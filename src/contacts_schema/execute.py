@@ -248,6 +248,7 @@ class _Run:
 
     def _merge_once(self, found: Found | None) -> None:
         workspace = self._open()
+        guarded = found is None or not found.slices
         if found is None or not found.slices:
             found = find_groups(self.connection, workspace.root, found.since if found else None)
         if not found.slices:
@@ -265,7 +266,7 @@ class _Run:
 
         passes = Passes(self.settings, self._worker(workspace, run, progress), second, self.progress)
         self.merged.append(passes)
-        passes.run(found)
+        passes.run(found, guarded=guarded)
 
     def _worker(self, workspace: "_Workspace", run: int, progress: Progress) -> Worker:
         batch = Batch(

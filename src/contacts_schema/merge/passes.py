@@ -76,14 +76,19 @@ class Passes:
         self._failure: Exception | None = None
         self._skipped = 0
 
-    def run(self, found: Found | None) -> None:
-        """Work off the list that is there, then look again until nothing is found. Raises when nothing moves any more."""
-        found = found or self._look(None)
+    def run(self, found: Found, *, guarded: bool) -> None:
+        """Work off the list, then look again until nothing is found. Raises when nothing moves any more.
+
+        ``guarded`` says that the list was made with the guard up: nothing can have come since, and a list that was
+        merged completely is the last one.
+        """
         for _ in patiently(self.settings.lock_attempts):
             while True:
                 before, self._failure, self._skipped = self.duplicates, None, 0
                 self._work_off(found)
-                found = self._look_again(found)
+                if guarded and self._complete:
+                    return
+                found, guarded = self._look_again(found), True
                 if not found.slices:
                     return
                 if self.duplicates == before:
@@ -96,8 +101,12 @@ class Passes:
 
     def _look_again(self, found: Found) -> Found:
         """What came since the list was made; all there is where some of the list was left."""
-        complete = not self._skipped and self._failure is None
-        return self._look(found.since if complete else None)
+        return self._look(found.since if self._complete else None)
+
+    @property
+    def _complete(self) -> bool:
+        """Every row of the list was to be had."""
+        return not self._skipped and self._failure is None
 
     def _work_off(self, found: Found) -> None:
         self.progress.total(found.slices)
