@@ -164,7 +164,7 @@ class Passes:
 
 
 def share_work(giver: Connection[Any], taker: Connection[Any]) -> None:
-    """Move every second group of the work list to another session's."""
+    """Move every second stretch of the work list to another session's."""
     with giver.transaction(), taker.transaction(), giver.cursor() as source, taker.cursor() as target:
         target.execute(SQL["empty_work"].format(), {})
         with source.copy(SQL["give_work"].format()) as given, target.copy(SQL["take_work"].format()) as taken:

@@ -10,9 +10,9 @@ from ..compose import TRUE, Fragment, comma, every, fragment, ident, template
 from .statements import SQL, NodeStatements
 from .tree import Node
 
-# The first character is looked at before the text is copied: this runs for every row of the table.
+# The bytes are compared first: this runs for every row of the table. White space, and so what is empty, sorts below "!".
 _BLANK = sql.SQL(
-    r"(pg_catalog.ascii({}::text) IN (0, 9, 10, 11, 12, 13, 32) AND pg_catalog.btrim({}::text, E' \t\n\x0b\f\r') = '')"
+    r"""({}::text COLLATE pg_catalog."C" < '!' AND pg_catalog.btrim({}::text, E' \t\n\x0b\f\r') = '')"""
 )
 
 

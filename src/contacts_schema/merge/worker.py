@@ -18,14 +18,14 @@ from .batch import Batch, Interference, Merged, Slice, Undecided
 from .resolve import Contended
 from .statements import SQL
 
-# A writer that meets a batch waits for its end; measured plans turn worse above a few hundred groups.
-_TARGET_SECONDS = 0.05
+# A writer that meets a batch waits for its end.
+_TARGET_SECONDS = 0.075
 _FIRST_GROUPS = 50
-_MOST_GROUPS = 400
+_MOST_GROUPS = 800
 # Below this a batch's own cost, some twenty statements, outweighs its work; far from the server it is all there is.
 _LEAST_GROUPS = 25
 # A batch holds at most so many duplicates, however large a group is.
-CAP = 400
+CAP = 800
 # unique_violation: a writer's row came between; seen again, it is part of the image.
 _RACED = {"23505"}
 
@@ -55,12 +55,12 @@ class Worker:
         self._stopped = Event()
 
     def work_off(self) -> None:
-        """Try every group of the list once, until told to stop."""
+        """Try every group of the list, and once more what was in somebody's hands, until told to stop."""
         self.unfinished = True
-        for piece in self._pieces():
-            merged = self._attempt(piece)
-            if merged is not None:
-                self._count(piece, merged)
+        left = [piece for piece in self._pieces() if not self._merge(piece, first=True)]
+        for piece in left:
+            if not self._stopped.is_set():
+                self._merge(piece, first=False)
         self.unfinished = False
 
     def stop(self) -> None:
@@ -85,43 +85,50 @@ class Worker:
             return None
         return Slice(after=after, end=row["end"], groups=row["groups"], cap=CAP)
 
-    def _attempt(self, piece: Slice) -> Merged | None:
-        """Merge one slice; if it fails, go on with a smaller one, and past a single group that fails."""
+    def _merge(self, piece: Slice, *, first: bool) -> bool:
+        """Merge one slice; gives whether all of it was to be had. What is left the second time is noted as such."""
         start = time.monotonic()
         try:
             merged = self.batch.merge(piece)
         except (Contended, Undecided, Interference, psycopg.Error) as error:
-            self._failed(piece, error)
-            return None
-        self._reached = piece.end
-        self._fit(piece, time.monotonic() - start)
-        return merged
+            return self._failed(piece, error, first=first)
+        if first:
+            self._reached = piece.end
+            self._fit(piece, time.monotonic() - start)
+        else:
+            self._done.skipped += merged.skipped
+        self._count(piece.groups if first else 0, merged)
+        return not merged.skipped
 
-    def _failed(self, piece: Slice, error: Exception) -> None:
+    def _failed(self, piece: Slice, error: Exception, *, first: bool) -> bool:
+        """Go on with a smaller slice, and past a single group that fails; gives whether nothing was left."""
         if isinstance(error, psycopg.Error) and not (is_locked(error) or error.sqlstate in _RACED):
             raise worded(error) from None
-        self._done.failure = error
-        if piece.groups > 1:
+        if first and piece.groups > 1:
             self._size = max(1, piece.groups // 4)
-        else:
+            return True
+        if first:
             self._reached = piece.end
+            self._count(piece.groups, Merged())
+        else:
+            self._done.failure = error
+        return False
 
     def _fit(self, piece: Slice, seconds: float) -> None:
-        """Steer the size towards a batch of 50 ms."""
+        """Steer the size towards a batch of 75 ms."""
         if self.batch_size:
             self._size = self.batch_size
         else:
             factor = min(2.0, max(0.5, _TARGET_SECONDS / max(seconds, 0.001)))
             self._size = max(_LEAST_GROUPS, min(_MOST_GROUPS, round(max(self._size, piece.groups) * factor)))
 
-    def _count(self, piece: Slice, merged: Merged) -> None:
-        self._done.groups += piece.groups
+    def _count(self, groups: int, merged: Merged) -> None:
+        self._done.groups += groups
         self._done.duplicates += merged.duplicates
         self._done.archived += merged.archived
-        self._done.skipped += merged.skipped
         self._done.moved.update(merged.moved)
         self._done.beyond.update(merged.beyond)
-        self.progress.advance(piece.groups, merged.duplicates)
+        self.progress.advance(groups, merged.duplicates)
 
 
 def worded(error: psycopg.Error) -> ContactsSchemaError | psycopg.Error:

@@ -23,21 +23,22 @@ SELECT 0::bigint AS "~n", 0::bigint AS "~size"{keys} FROM {table} WITH NO DATA
 
 -- name: find_groups
 -- Lock: none beyond reading. Keys group as the unique index will group them; NULL is never equal to anything.
--- A group larger than a batch is listed several times and shrinks slice by slice.
+-- A group larger than a batch is listed several times and shrinks slice by slice. In the order of the table: neighbours
+-- share pages, and so do most of the rows that hang on them.
 INSERT INTO pg_temp."~work"
-SELECT row_number() OVER (ORDER BY "~slice"), "~size"{key_names}
+SELECT row_number() OVER (ORDER BY "~slice", "~place"), "~size"{key_names}
 FROM (
-    SELECT {keys}, "~slice", least(%(cap)s, "~extra" - "~slice" * %(cap)s) AS "~size"
+    SELECT {keys}, "~slice", "~place", least(%(cap)s, "~extra" - "~slice" * %(cap)s) AS "~size"
     FROM ({groups}) AS "~g", LATERAL generate_series(0, ("~extra" - 1) / %(cap)s) AS "~slice"
     WHERE {eligible}
 ) AS "~slices"
 
 -- name: all_groups
-SELECT {keys}, count(*) - 1 AS "~extra" FROM {table} WHERE {has_key} GROUP BY {keys} HAVING count(*) > 1
+SELECT {keys}, count(*) - 1 AS "~extra", min(ctid) AS "~place" FROM {table} WHERE {has_key} GROUP BY {keys} HAVING count(*) > 1
 
 -- name: recent_groups
 -- Groups that a row belongs to which was written since: others are known. Rows of a key are found through the index.
-SELECT {table_keys}, count(*) - 1 AS "~extra"
+SELECT {table_keys}, count(*) - 1 AS "~extra", min({name}.ctid) AS "~place"
 FROM (SELECT DISTINCT {aliased_keys} FROM {table} WHERE age(xmin) <= age(%(since)s::xid8::xid) AND {has_key}) AS "~work"
 JOIN {table} AS {name} ON {joined} GROUP BY {table_keys} HAVING count(*) > 1
 
@@ -57,7 +58,8 @@ SELECT count(*) AS slices, coalesce(sum("~size"), 0)::bigint AS duplicates FROM 
 TRUNCATE pg_temp."~work"
 
 -- name: give_work
-COPY (DELETE FROM pg_temp."~work" WHERE "~n" % 2 = 0 RETURNING *) TO STDOUT (FORMAT binary)
+-- In stretches, so that each of the two keeps to neighbours and both have as much to do.
+COPY (DELETE FROM pg_temp."~work" WHERE "~n" / 1000 % 2 = 1 RETURNING *) TO STDOUT (FORMAT binary)
 
 -- name: take_work
 COPY pg_temp."~work" FROM STDIN (FORMAT binary)
