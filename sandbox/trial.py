@@ -14,7 +14,7 @@ from contacts_schema.settings import Settings
 from sandbox.snapshot import difference, snapshot
 from sandbox.structure import structure
 
-__all__ = ["CONTACTS", "merge", "query", "reasons", "restore", "round_trip", "run"]
+__all__ = ["CONTACTS", "add_constraint", "drop_constraint", "merge", "query", "reasons", "restore", "round_trip", "run"]
 
 Work = Callable[[psycopg.Connection[Any], Settings, Progress], Report]
 
@@ -45,6 +45,16 @@ def query(url: str, statement: str) -> list[tuple[Any, ...]]:
 def merge(url: str, **settings: Any) -> Report:
     """Merge the duplicates of the database at `url`; `settings` are arguments of `Settings`."""
     return _work(execute.merge_duplicates, url, settings)
+
+
+def add_constraint(url: str, **settings: Any) -> Report:
+    """Put the constraint in place."""
+    return _work(execute.add_constraint, url, settings)
+
+
+def drop_constraint(url: str, **settings: Any) -> Report:
+    """Take it away, and the guard."""
+    return _work(execute.drop_constraint, url, settings)
 
 
 def restore(url: str, **settings: Any) -> Report:

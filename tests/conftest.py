@@ -45,7 +45,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"PostgreSQL: {config.stash[CHOICE]}"
+    left_out = "" if _has_icu(config) else "; it was built without ICU: tests marked icu are left out, a container runs them"
+    return f"PostgreSQL: {config.stash[CHOICE]}{left_out}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Nothing skips: what this way cannot run is not collected, and the other way fails where it cannot."""
+    out = [] if _has_icu(config) else [item for item in items if item.get_closest_marker("icu")]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in out]
+
+
+def _has_icu(config: pytest.Config) -> bool:
+    """The wheel's server has none; those of Debian and of the image do."""
+    return config.stash[CHOICE].way != "embedded" or "POSTGRES_BIN" in os.environ
 
 
 @pytest.fixture(scope="session")

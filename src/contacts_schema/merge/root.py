@@ -11,9 +11,7 @@ from .statements import SQL, NodeStatements
 from .tree import Node
 
 # The bytes are compared first: this runs for every row of the table. White space, and so what is empty, sorts below "!".
-_BLANK = sql.SQL(
-    r"""({}::text COLLATE pg_catalog."C" < '!' AND pg_catalog.btrim({}::text, E' \t\n\x0b\f\r') = '')"""
-)
+_BLANK = sql.SQL(r"""({}::text COLLATE pg_catalog."C" < '!' AND pg_catalog.btrim({}::text, E' \t\n\x0b\f\r') = '')""")
 
 
 def is_text(column: Column) -> bool:

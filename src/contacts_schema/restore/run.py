@@ -43,6 +43,7 @@ class Restore:
         self.undone: Counter[str] = Counter()
         self.kept: list[str] = []
         self._undoings: dict[tuple[int, ...], bytes] = {}
+        self._waiting: dict[int, Source] = {}
 
     def run(self) -> None:
         """Undo every batch. What cannot be brought back stays archived and is listed in ``kept``."""
@@ -122,21 +123,27 @@ class Restore:
         faults = self._undo_all(usable, op)
         for source in usable:
             stays = [*left[source.id], *faults.get(source.id, ())]
+            if stays:
+                self._waiting[source.id] = source
             self._execute("forget", journal=source.relation, op=op.id, left=stays)
         return len(usable) == len(op.sources) and not any(left.values()) and not any(faults.values())
 
     def _obstacles(self, source: Source, op: Op) -> list[int]:
         """Say what is kept because people changed it; give the journal rows that wait for an archived row."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(source.obstacles(), {"op": op.id}).fetchall()
+            rows = cursor.execute(source.obstacles(self._left_by(source)), {"op": op.id}).fetchall()
         for row in rows:
-            if row["gone"]:
-                self.kept.append(f"{source.label} ({row['key']}): deleted or changed since, nothing to undo")
-            elif row["changed"]:
-                self.kept.append(f"{source.label} ({row['key']}): changed since, kept")
-            else:
+            if row["waiting"]:
                 self.kept.append(f"{source.label} ({row['key']}): stays with the survivor, its own row is not back")
+            elif row["gone"]:
+                self.kept.append(f"{source.label} ({row['key']}): deleted or changed since, nothing to undo")
+            else:
+                self.kept.append(f"{source.label} ({row['key']}): changed since, kept")
         return [row["id"] for row in rows if row["waiting"]]
+
+    def _left_by(self, source: Source) -> list[Source]:
+        """Journals of the same table in which later changes wait: a run under other settings has one of its own."""
+        return [other for other in self._waiting.values() if other.table == source.table]
 
     def _undo_all(self, sources: Sequence[Source], op: Op) -> dict[int, list[int]]:
         """All tables in one statement; if a row's fault stands in the way, table by table and row by row."""

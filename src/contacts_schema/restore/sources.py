@@ -1,6 +1,6 @@
 """An archive or journal table beside the table it came from, as that one is shaped today. Composes statements."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -90,7 +90,8 @@ class Source:
             ours=some(self._ours(n) for n in self._settable),
         )
 
-    def obstacles(self) -> sql.Composed:
+    def obstacles(self, later: Sequence["Source"]) -> sql.Composed:
+        """Journal rows that will not be undone; ``later`` are this table's journals in which later changes wait."""
         row: Fragment = template('{} AS "~t"').format(self.target)
         if not self.keys:
             row = template('(SELECT "~m"."~id" AS "~mid" FROM {}) AS "~t"').format(self._subquery())
@@ -102,7 +103,7 @@ class Source:
             row=row,
             same_row=self._same_row("~t") if self.keys else sql.SQL('"~t"."~mid" = "~j"."~id"'),
             gone=gone,
-            waiting=some(self._waiting(n) for n in self.moving),
+            waiting=some([*(self._waiting(n) for n in self.moving), *self._superseded(later)]),
             changed=template("(NOT {} AND {})").format(
                 gone, some(template("({} AND NOT {})").format(self._set(n), self._still(n)) for n in watched)
             ),
@@ -148,6 +149,28 @@ class Source:
         return template('EXISTS (SELECT FROM pg_temp."~left" AS "~l" WHERE "~l"."~row" = {})').format(
             of("~j", source(number))
         )
+
+    def _superseded(self, later: Sequence["Source"]) -> list[Fragment]:
+        """A later change of the same row waits still: this one's turn comes when that one is undone."""
+        if not self.keys:
+            return []
+        return [
+            template('EXISTS (SELECT FROM {} AS "~s" WHERE "~s"."~op" > "~j"."~op" AND {})').format(
+                other.relation,
+                every(
+                    template("{} {} {}").format(
+                        of("~s", other.former_key(n)), fragment(self.columns[n].equality or "="), of("~j", key(n))
+                    )
+                    for n in self.keys
+                ),
+            )
+            for other in later
+            if other.keys == self.keys
+        ]
+
+    def former_key(self, number: int) -> sql.Identifier:
+        """The journal's column for what the key was before the change."""
+        return old(number) if number in self.numbers else key(number)
 
     def _beside(self, number: int) -> Fragment:
         """The row that this reference leads to is in the same archive still."""
