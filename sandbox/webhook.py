@@ -80,7 +80,7 @@ class Webhook:
             except ForeignKeyViolation as error:
                 if attempt == ATTEMPTS:
                     raise
-                self.record.retries[str(error.sqlstate)] += 1
+                self.record.retried(str(error.sqlstate))
         return None
 
     def answer(self, contact: Contact, text: str) -> None:
@@ -88,7 +88,7 @@ class Webhook:
         try:
             message = self._returned(self._message_sql, contact.id, text)
         except ForeignKeyViolation as error:
-            self.record.retries[str(error.sqlstate)] += 1
+            self.record.retried(str(error.sqlstate))
             self.receive(contact.workspace_id, contact.phone, text)
             return
         self._acknowledge(message, contact.workspace_id, contact.phone)
@@ -97,7 +97,7 @@ class Webhook:
         """Rename the contact with that id or, if that was merged away, the one with that phone."""
         if self._rename(contact.id, name):
             return
-        self.record.retries["moved"] += 1
+        self.record.retried("moved")
         found = self._connected().execute(self._find_sql, (contact.workspace_id, contact.phone)).fetchone()
         if found is None or not self._rename(found[0], name):
             self.record.errors["contact is gone"] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -73,8 +74,14 @@ class Record:
     rejections: Counter[tuple[str, str]] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
+    retry_moments: list[tuple[float, str]] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
     races: int = 0
+
+    def retried(self, why: str) -> None:
+        """Note that a write is done again."""
+        self.retries[why] += 1
+        self.retry_moments.append((time.monotonic(), why))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +91,8 @@ class WriterReport:
     `contacts`, `messages` and `names` (contact id -> last name given to it) were acknowledged by a commit.
     `rejections` counts unique violations by (SQLSTATE, constraint), `retries` writes for a contact that had
     just been merged away (23503, or `moved` where an UPDATE met no row), done again by phone; `errors` counts
-    all else by SQLSTATE, `connection` where there was none. `started` and `stopped` are seconds of
-    time.monotonic().
+    all else by SQLSTATE, `connection` where there was none. `retry_moments` says when each retry was; these,
+    `started` and `stopped` are seconds of time.monotonic().
     """
 
     started: float
@@ -96,6 +103,7 @@ class WriterReport:
     rejections: Mapping[tuple[str, str], int]
     errors: Mapping[str, int]
     retries: Mapping[str, int]
+    retry_moments: tuple[tuple[float, str], ...]
     writes: tuple[Write, ...]
     races: int
 
@@ -112,6 +120,7 @@ class WriterReport:
             rejections=sum((record.rejections for record in known), Counter()),
             errors=sum((record.errors for record in known), Counter()),
             retries=sum((record.retries for record in known), Counter()),
+            retry_moments=tuple(sorted(moment for record in known for moment in record.retry_moments)),
             writes=tuple(sorted((w for record in known for w in record.writes), key=lambda write: write.due)),
             races=max((record.races for record in known), default=0),
         )
@@ -130,6 +139,10 @@ class WriterReport:
             longest_service=max(write.service for write in chosen),
             p99_service=_percentile([write.service for write in chosen], 0.99),
         )
+
+    def retries_between(self, since: float, until: float) -> Mapping[str, int]:
+        """The retries between two moments of time.monotonic()."""
+        return Counter(why for moment, why in self.retry_moments if since <= moment <= until)
 
     @property
     def unexpected(self) -> dict[str, int]:

@@ -172,8 +172,8 @@ class _Run:
         self.progress.step("make it the constraint")
         if not self.plan.constrained or self.guard.is_there():
             self.constraint.attach(self.guard.remove)
-        self.forwarding.remove()
         self.constraint.drop_index(self.constraint.lookup_name)
+        self.forwarding.remove()
         return self.report()
 
     def _merge_if_unguarded(self) -> None:

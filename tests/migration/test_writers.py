@@ -36,6 +36,18 @@ def test_racing_writers_lose_nothing_while_their_table_becomes_unique(crm_url, m
     assert remains(crm_url) == []
 
 
+def test_an_id_that_is_merged_while_a_writer_holds_it_is_no_error_as_long_as_the_upgrade_lasts(crm_url, migrate):
+    with Writers(crm_url, rate=150, races=15) as writers:
+        gone_on(crm_url, 0)
+        migrate(crm_url, "upgrade", "dedupe_contacts")
+        gone_on(crm_url, value(crm_url, WRITTEN))
+        report = writers.stop()
+
+    assert report.unexpected == {}
+    assert "23503" not in report.retries
+    assert check(crm_url, report) == []
+
+
 def test_writers_go_on_through_a_downgrade_and_what_was_there_comes_back(crm_url, migrate):
     before = snapshot(crm_url)
     migrate(crm_url, "upgrade", "head")
