@@ -6,7 +6,9 @@
 # The first Python that is new enough; `make PYTHON=...` names another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-VENV := .venv
+VENV ?= .venv
+# A file of versions to install instead of the newest ones; give it a VENV of its own.
+CONSTRAINTS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -18,8 +20,9 @@ help: ## list the targets
 demo: $(READY) ## watch a duplicated contacts table come out unique, and go back
 	@$(BIN)/python -m demo
 
-test: $(READY) ## run the whole suite; ARGS="-k name" for a part of it
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+test: $(READY) ## run the whole suite; ARGS="-k name" for a part of it, POSTGRES=16 for that version
+	@$(if $(POSTGRES),binaries=$$($(BIN)/python -m sandbox.server_majors $(POSTGRES)) && export POSTGRES_BIN="$$binaries" TEST_SERVER=embedded &&) \
+		$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(READY) ## check style and types
 	@$(BIN)/ruff check .
@@ -41,7 +44,7 @@ wheel: $(READY) ## build dist/*.whl
 	@ls dist
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .servers dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml
@@ -50,5 +53,5 @@ $(READY): pyproject.toml
 		"on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once, about half a minute) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 	@touch $@

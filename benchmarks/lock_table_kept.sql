@@ -1,6 +1,5 @@
 -- The same one transaction for somebody who wants the way back too: removed rows are kept whole, moved references noted,
 -- in tables that are indexed for the restore. What it still lacks is the checks, and the writers wait all the same.
-BEGIN;
 LOCK TABLE contacts IN ACCESS EXCLUSIVE MODE;
 CREATE TABLE kept_contacts (kept_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, survivor bigint, LIKE contacts);
 CREATE INDEX ON kept_contacts (id);
@@ -26,4 +25,3 @@ WITH gone AS (
 )
 INSERT INTO kept_contacts (survivor, id, workspace_id, phone, name, created_at) SELECT * FROM gone;
 ALTER TABLE contacts ADD CONSTRAINT unique_phone_workspace UNIQUE (workspace_id, phone);
-COMMIT;

@@ -1,14 +1,14 @@
-"""Runs a command, bounded in time, and watches its memory."""
+"""Runs a command, bounded in time, and watches its output and its memory."""
 
 from __future__ import annotations
 
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Final
+from typing import IO, Final
 
 __all__ = ["Finished", "run"]
 
@@ -18,38 +18,44 @@ KIB_PER_MB: Final = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A command's end: exit code (None: it took too long), output, seconds, and resident memory in MB."""
+    """A command's end: exit code (None: it took too long), seconds, the most memory in MB, and what it said when."""
 
     exit_code: int | None
-    output: str
     seconds: float
-    memory_peak: float
-    memory_median: float
+    memory: float = 0.0
+    lines: tuple[tuple[float, str], ...] = ()
+
+    @property
+    def output(self) -> str:
+        """All that it said."""
+        return "\n".join(line for _, line in self.lines)
 
 
 def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit: float) -> Finished:
     """Run the command for at most `limit` seconds. Memory is 0 where there is no /proc."""
     started = time.monotonic()
-    with TemporaryFile("w+") as output:
-        process = subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
-        resident, peak = [0.0], 0.0
+    with (
+        subprocess.Popen(
+            command, cwd=cwd, env=env, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process,
+        ThreadPoolExecutor(max_workers=1) as reader,
+    ):
+        assert process.stdout is not None
+        lines = reader.submit(_read, process.stdout, started)
+        peak = 0.0
         while not _ended(process) and time.monotonic() - started < limit:
-            now, high = _memory(process.pid)
-            resident, peak = [*resident, now], max(peak, high)
-        exit_code = process.poll()
-        seconds = time.monotonic() - started
+            peak = max(peak, _memory(process.pid))
+        exit_code, seconds = process.poll(), time.monotonic() - started
         if exit_code is None:
             process.kill()
-            process.wait()
-        output.seek(0)
-        text = output.read()
-    median = sorted(resident)[len(resident) // 2]
-    return Finished(exit_code=exit_code, output=text, seconds=seconds, memory_peak=peak, memory_median=median)
+        return Finished(exit_code=exit_code, seconds=seconds, memory=peak, lines=lines.result())
 
 
-def _ended(process: subprocess.Popen[bytes]) -> bool:
+def _read(output: IO[str], started: float) -> tuple[tuple[float, str], ...]:
+    return tuple((time.monotonic() - started, line.rstrip("\n")) for line in output)
+
+
+def _ended(process: subprocess.Popen[str]) -> bool:
     try:
         process.wait(WATCH_SECONDS)
     except subprocess.TimeoutExpired:
@@ -57,11 +63,11 @@ def _ended(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def _memory(pid: int) -> tuple[float, float]:
-    """Resident memory now and at its highest, in MB."""
+def _memory(pid: int) -> float:
+    """The most resident memory so far, in MB."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except FileNotFoundError:
-        return 0.0, 0.0
-    sizes = {name: value for name, _, value in (line.partition(":") for line in lines)}
-    return tuple(int(sizes.get(name, "0 kB").split()[0]) / KIB_PER_MB for name in ("VmRSS", "VmHWM"))  # type: ignore[return-value]  # two names, two sizes
+        return 0.0
+    sizes = dict(line.partition(":")[::2] for line in lines)
+    return int(sizes.get("VmHWM", "0 kB").split()[0]) / KIB_PER_MB

@@ -1,0 +1,13 @@
+-- The bare work, with no lock on the table: what goes on meanwhile may bring new duplicates.
+CREATE TEMPORARY TABLE merged AS
+    SELECT id AS duplicate, survivor
+    FROM (
+        SELECT id, first_value(id) OVER (PARTITION BY workspace_id, phone ORDER BY created_at, id) AS survivor
+        FROM contacts
+        WHERE phone IS NOT NULL
+    ) AS ranked
+    WHERE id <> survivor;
+ANALYZE merged;
+UPDATE messages SET contact_id = merged.survivor FROM merged WHERE messages.contact_id = merged.duplicate;
+DELETE FROM contacts USING merged WHERE contacts.id = merged.duplicate;
+ALTER TABLE contacts ADD CONSTRAINT unique_phone_workspace UNIQUE (workspace_id, phone);
