@@ -5,6 +5,7 @@ usage: server_watch.py FOLDER USER COMMAND...    (USER may be empty: stay who we
 
 from __future__ import annotations
 
+import os
 import pwd
 import shutil
 import signal
@@ -39,7 +40,9 @@ def _identity(user: str) -> dict[str, Any]:
 
 
 def _stop_at_end_of_input(server: subprocess.Popen[bytes], stopping: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not by sys.stdin: a thread inside that would abort this process when the server ends by itself.
+    while os.read(0, 1):
+        pass
     stopping.set()
     server.send_signal(signal.SIGINT)  # a fast shutdown: sessions are ended, not waited for
     try:

@@ -17,7 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from contacts_schema import operations
 from contacts_schema.configuration import settings_from
 from contacts_schema.connections import connection_failed
-from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable, StatementFailed
+from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable, StatementFailed, is_lost
 from contacts_schema.settings import Settings
 from contacts_schema.turns import take_turn
 from contacts_schema.url import database_url
@@ -33,6 +33,14 @@ _CONNECTION: Final = {
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
+# This session holds the turn of the run. A role's limits are made for requests, and not every server has each of them;
+# a session whose client is gone without a word has to end.
+_SESSION: Final = """
+SELECT set_config(s.name, given.value, false)
+FROM (VALUES ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0'),
+             ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'))
+     AS given (name, value) JOIN pg_catalog.pg_settings AS s USING (name)
+"""
 
 
 def migrate() -> None:
@@ -88,6 +96,7 @@ def _engine(url: URL, schema: str) -> Engine:
         # Decides where alembic_version is, whatever the role's or the database's own search_path says.
         cursor = connection.cursor()
         cursor.execute("SELECT set_config('search_path', quote_ident(%s), false)", (schema,))
+        cursor.execute(_SESSION)
         connection.commit()
 
     return engine
@@ -103,6 +112,14 @@ def _connected(engine: Engine) -> Iterator[Connection]:
         with connection:
             yield connection
     except DBAPIError as error:
-        diagnosis = getattr(error.orig, "diag", None)
-        names = getattr(diagnosis, "table_name", None), getattr(diagnosis, "constraint_name", None)
-        raise StatementFailed(getattr(error.orig, "sqlstate", None), *names) from None
+        raise _worded(error) from None
+
+
+def _worded(error: DBAPIError) -> ContactsSchemaError:
+    """Name what went wrong with a statement of Alembic's own; the server's text can hold values."""
+    state = getattr(error.orig, "sqlstate", None)
+    if isinstance(error, OperationalError) and is_lost(state):
+        return Interrupted()
+    diagnosis = getattr(error.orig, "diag", None)
+    names = getattr(diagnosis, "table_name", None), getattr(diagnosis, "constraint_name", None)
+    return StatementFailed(state, *names)

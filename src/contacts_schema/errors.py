@@ -14,6 +14,11 @@ def shown(text: str) -> str:
     return f'"{masked if len(masked) <= _SHOWN else masked[:_SHOWN] + "..."}"'
 
 
+def is_lost(sqlstate: str | None) -> bool:
+    """Whether an operational error with this code means that the connection went away, not that a statement failed."""
+    return sqlstate is None or sqlstate.startswith(("57P", "08"))
+
+
 class ContactsSchemaError(Exception):
     """The work on the contacts table stopped."""
 

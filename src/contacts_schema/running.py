@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import psycopg
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import PendingRollbackError
 
 from contacts_schema import execute
 from contacts_schema.configuration import settings_from
 from contacts_schema.connections import left_alone, own_connection
 from contacts_schema.console import progress_for, summary
-from contacts_schema.errors import OfflineUnavailable, StatementFailed
+from contacts_schema.errors import Interrupted, OfflineUnavailable, StatementFailed, is_lost
 from contacts_schema.report import Progress, Report
 from contacts_schema.settings import Settings
 from contacts_schema.settings_arguments import Arguments, applied
@@ -51,4 +52,9 @@ def named_errors() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
+        if isinstance(error, psycopg.OperationalError) and is_lost(error.sqlstate):
+            raise Interrupted from None
         raise StatementFailed(error.sqlstate, error.diag.table_name, error.diag.constraint_name) from None
+    except PendingRollbackError:
+        # Alembic's own connection was lost, and the commit at the end of its autocommit block hides how.
+        raise Interrupted from None

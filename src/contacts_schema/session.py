@@ -21,6 +21,10 @@ _SESSION = {
     # A run lasts as long as the table is large, and a role's own limits are made for requests.
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    # A client whose machine is gone must not keep the next run out for the two hours that systems wait by default.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
     # Under FORCE ROW LEVEL SECURITY rows would silently be missing; with this the server says 42501.
     "row_security": "off",
     "default_transaction_isolation": "read committed",
@@ -48,6 +52,10 @@ def prepare(connection: Connection[Any], settings: Settings) -> None:
 def _set(connection: Connection[Any], settings: Settings) -> None:
     for name, value in _SESSION.items():
         connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
+    # There from PostgreSQL 17 on; it would end an index build and, with a role's limit for requests, any batch.
+    connection.execute(
+        "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'"
+    )
     set_lock_timeout(connection, settings.lock_timeout)
     # A killed run's backend would go on waiting in an index build, and hold the deployer's lock. Not every system can tell.
     with suppress(psycopg.errors.InvalidParameterValue):

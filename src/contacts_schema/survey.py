@@ -31,7 +31,7 @@ class Survey:
 
     def reasons(self, found: Found) -> list[Reason]:
         """Every reason to refuse that the rows give. Leaves the work list filled and everything else as it was."""
-        merging = self._merging(found) if found.slices and self._worth_looking() else ()
+        merging = self._merging() if found.slices and self._worth_looking() else ()
         return [*self.of_the_table(), *merging]
 
     def of_the_table(self) -> list[Reason]:
@@ -57,11 +57,11 @@ class Survey:
         shared = len(node.incoming) > 1 or (node.is_root and bool(keys))
         return bool(node.uniques or node.own or node.exclusions) or checked or placed or shared
 
-    def _merging(self, found: Found) -> list[Reason]:
+    def _merging(self) -> list[Reason]:
         with self.connection.transaction():
             # One snapshot for all statements: without locks the rows would change from one to the next.
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            self._rank(found)
+            self._rank()
             self.connection.execute(_SQL["analyze"].format(rows=self.resolver.statements[0].rows), {})
             tallies = self.resolver.resolve(lock=False)
             reasons = reasons_of(tallies, self.plan.decided)
@@ -70,10 +70,12 @@ class Survey:
                 reasons += violations(statements, self._count) if tally.moved else ()
             return reasons
 
-    def _rank(self, found: Found) -> None:
+    def _rank(self) -> None:
         """Take every duplicate by the order of survivors. Raises Refused where a row's value makes the order fail."""
+        # A group's further slices would give all of its duplicates again.
+        groups = self._count(self.root.count_groups())
         try:
-            self.connection.execute(self.root.take_all_duplicates(), {"after": 0, "end": found.slices, "cap": 0})
+            self.connection.execute(self.root.take_all_duplicates(), {"after": 0, "end": groups, "cap": 0})
         except (psycopg.DataError, psycopg.ProgrammingError) as error:
             raise Refused([order_fails(error.sqlstate)]) from None
 

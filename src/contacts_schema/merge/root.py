@@ -95,6 +95,10 @@ class RootStatements:
             for n in self.key
         )
 
+    def count_groups(self) -> sql.Composed:
+        """How many groups the work list has, large ones counted once."""
+        return SQL["count_groups"].format(keys=comma(ident(f"~k{n}") for n in self.key))
+
     def take_duplicates(self) -> sql.Composed:
         """Lock a batch's groups and take their duplicates as the root's rows; takes ``after``, ``end`` and ``cap``."""
         return SQL["take_duplicates"].format(

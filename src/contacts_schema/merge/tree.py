@@ -103,6 +103,11 @@ class Tree:
     def root(self) -> Node:
         return self.nodes[0]
 
+    @property
+    def declares(self) -> bool:
+        """Some reference is the user's word, with no foreign key behind it."""
+        return any(edge.declared for node in self.nodes for edge in (*node.incoming, *node.own))
+
     @cached_property
     def by_table(self) -> Mapping[int, Node]:
         return {node.table.oid: node for node in self.nodes}

@@ -54,6 +54,10 @@ ANALYZE pg_temp."~work"
 -- name: count_work
 SELECT count(*) AS slices, coalesce(sum("~size"), 0)::bigint AS duplicates FROM pg_temp."~work"
 
+-- name: count_groups
+-- The first slices of all groups come before the second ones: this is where they end.
+SELECT count(*) AS groups FROM (SELECT DISTINCT {keys} FROM pg_temp."~work") AS "~groups"
+
 -- name: empty_work
 TRUNCATE pg_temp."~work"
 

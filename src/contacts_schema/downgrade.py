@@ -1,0 +1,56 @@
+"""The way back, from whatever state it finds: the constraint goes, then the merged rows come back."""
+
+from .constraint import State
+from .errors import Reason, Refused
+from .report import Report
+from .restore.run import Restore
+from .run import Run
+
+
+class Downgrade(Run):
+    """What the two downgrades do."""
+
+    def unconstrain(self) -> Report:
+        """Drop the constraint, or what is there of it, and everything that stood in for it."""
+        self.progress.step("drop the constraint")
+        self._refuse_foreign_constraint()
+        self.constraint.drop()
+        self._take_down()
+        return self.report()
+
+    def restore(self) -> Report:
+        """Bring back what was merged; what cannot come back stays in the archive and is told."""
+        self.refuse_other_archive()
+        self._refuse_foreign_constraint()
+        if self.constraint.state() is State.ATTACHED:
+            raise Refused([_STILL_CONSTRAINED])
+        self.progress.step("take down what an upgrade left")
+        self.constraint.drop()
+        self._take_down()
+        if self.blanks is not None:
+            self.blanks.remove_trigger()
+        if not self.archive.exists():
+            return self.report()
+        self.progress.step("bring back merged rows", "batch")
+        restore = Restore(self.connection, self.settings, self.table, self.progress)
+        restore.run()
+        return self.report(references_moved=dict(restore.undone), rows_restored=restore.inserted, kept=tuple(restore.kept))
+
+    def _take_down(self) -> None:
+        """The guard and the lookup index, where an upgrade died half-way."""
+        if self.guard.is_there():
+            self.constraint.in_one_change(self.guard.remove)
+        self.forwarding.remove()
+        self.constraint.drop_index(self.constraint.lookup_name)
+
+    def _refuse_foreign_constraint(self) -> None:
+        index = self.plan.constraint_index
+        if index is not None and not self.plan.means_key(index):
+            raise Refused(self.plan.reasons)
+
+
+_STILL_CONSTRAINED = Reason(
+    problem="the unique constraint is still there: the duplicates cannot come back beside it",
+    way_on="downgrade the revision unique_phone_workspace first",
+    code="still_constrained",
+)
