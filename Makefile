@@ -12,7 +12,7 @@ CONSTRAINTS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench docs wheel clean
+.PHONY: help demo test faults lint format bench docs wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -23,6 +23,9 @@ demo: $(READY) ## watch a duplicated contacts table come out unique, and go back
 test: $(READY) ## run the whole suite; ARGS="-k name" for a part of it, POSTGRES=16 for that version
 	@$(if $(POSTGRES),binaries=$$($(BIN)/python -m sandbox.server_majors $(POSTGRES)) && export POSTGRES_BIN="$$binaries" TEST_SERVER=embedded &&) \
 		$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+faults: $(READY) ## strike upgrades and downgrades under load, SEEDS=200 times
+	@$(BIN)/python -m tests.faults --seeds $(or $(SEEDS),25) $(ARGS)
 
 lint: $(READY) ## check style and types
 	@$(BIN)/ruff check .
