@@ -22,10 +22,10 @@ from tests.faults.datasets import SETTINGS, Dataset
 from tests.faults.own_server import OwnServer, own_server
 from tests.faults.points import Direction
 from tests.faults.scene import running
-from tests.faults.small_disk import small_disk
+from tests.faults.small_disk import MountForbidden, small_disk
 
 Where: TypeAlias = Literal["shared", "own", "small"]
-"""The session's server, one that a fault may stop, one on a small disk."""
+"""The session's server; one that a fault may stop; the same, which is on a small disk where such a one can be had."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +68,11 @@ class Place:
     choice: Choice
     stack: ExitStack
     given: str | None = None
-    _servers: dict[Where, OwnServer] = field(default_factory=dict)
-    _filled: dict[tuple[Where, str], Filled] = field(default_factory=dict)
+    _own: OwnServer | None = None
+    _forbidden: MountForbidden | None = None
+    _filled: dict[tuple[str, str], Filled] = field(default_factory=dict)
     _filling: threading.Lock = field(default_factory=threading.Lock)
-    _taken: dict[Where, threading.Lock] = field(default_factory=lambda: {"own": threading.Lock(), "small": threading.Lock()})
+    _alone: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def version(self) -> str:
@@ -82,10 +83,10 @@ class Place:
     @contextmanager
     def spot(self, where: Where, dataset: Dataset, direction: Direction) -> Iterator[Spot]:
         """A database with the dataset, upgraded where the way back is to be struck. Raises MountForbidden."""
-        with self._taken.get(where) or nullcontext():
+        with nullcontext() if where == "shared" else self._alone:
             with self._filling:
                 url, own = self._server(where)
-                filled = self._fill(where, dataset)
+                filled = self._fill(url, dataset)
             with database(url, template=filled.templates[direction]) as clone:
                 yield Spot(url=clone, filled=filled, server=own)
 
@@ -94,20 +95,23 @@ class Place:
             if self.given is None:
                 self.given = self.stack.enter_context(server(self.choice)).url
             return self.given, None
-        if where not in self._servers:
-            self._servers[where] = self._start(where)
-        return self._servers[where].url, self._servers[where]
+        own = self._own = self._own or self._start()
+        if where == "small" and self._forbidden:
+            raise self._forbidden
+        return own.url, own
 
-    def _start(self, where: Where) -> OwnServer:
-        if where == "small":
-            return self.stack.enter_context(own_server(self.stack.enter_context(small_disk())))
-        folder = TemporaryDirectory(prefix="contacts_schema.", ignore_cleanup_errors=True)
+    def _start(self) -> OwnServer:
+        try:
+            folder = self.stack.enter_context(small_disk())
+        except MountForbidden as forbidden:
+            self._forbidden = forbidden
+            usual = TemporaryDirectory(prefix="contacts_schema.", ignore_cleanup_errors=True)
+            folder = Path(self.stack.enter_context(usual))
         # What our batches commit reaches the disk late, so that a crash really loses some.
-        return self.stack.enter_context(own_server(Path(self.stack.enter_context(folder)), wal_writer_delay="10s"))
+        return self.stack.enter_context(own_server(folder, wal_writer_delay="10s"))
 
-    def _fill(self, where: Where, dataset: Dataset) -> Filled:
-        if (where, dataset.name) not in self._filled:
-            url, _ = self._server(where)
+    def _fill(self, url: str, dataset: Dataset) -> Filled:
+        if (url, dataset.name) not in self._filled:
             states: list[State] = []
 
             def load(empty: str) -> None:
@@ -120,8 +124,8 @@ class Place:
             states.append(State.of(upgraded))
             _close(url, name_of(upgraded))
             templates: dict[Direction, str] = {"upgrade": before, "downgrade": name_of(upgraded)}
-            self._filled[where, dataset.name] = Filled(templates=templates, before=states[0], upgraded=states[1])
-        return self._filled[where, dataset.name]
+            self._filled[url, dataset.name] = Filled(templates=templates, before=states[0], upgraded=states[1])
+        return self._filled[url, dataset.name]
 
 
 def _close(url: str, name: str) -> None:

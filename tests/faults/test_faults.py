@@ -15,7 +15,7 @@ from tests.faults.scenario import scenario_of
 from tests.faults.small_disk import MountForbidden
 
 # Chosen for points in the midst of the work, where the order of the faults alone would give many at its ends.
-SAMPLE = (22, 23, 68, 25, 26, 27, 28, 73, 74, 31, 32, 33, 56, 79, 14, 37, 82, 17, 40, 41, 64, 65, 45, 50, 53)
+SAMPLE = (22, 23, 68, 25, 26, 27, 28, 73, 74, 31, 186, 33, 56, 167, 14, 169, 82, 83, 40, 41, 174, 65, 45, 50, 53)
 
 
 @pytest.fixture(scope="session")
