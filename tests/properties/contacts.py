@@ -36,12 +36,11 @@ def contacts(draw: DrawFn) -> Table:
     links = _own_links(draw, keys, columns)
     table = Table(name=NAME, columns=tuple(columns), keys=tuple(keys), links=tuple(links))
     count = max(draw(st.integers(2, 12)), draw(st.integers(2, 9)))
-    rows = [row(draw, columns, number) for number in range(1, count + 1)]
-    return replace(table, rows=refer_to_each_other(draw, table, [_whole(held, columns) for held in rows]))
-
-
-def _whole(held: dict[str, str | None], columns: Sequence[Column]) -> dict[str, str | None]:
-    return dict.fromkeys((column.name for column in columns), None) | held
+    rows = [dict.fromkeys(table.by_name, None) | row(draw, columns, number) for number in range(1, count + 1)]
+    if not rarely(draw, 12):
+        for held in (rows[0], rows[-1]):
+            held |= {name: table.by_name[name].values[0] for name in ("workspace_id", "phone")}
+    return replace(table, rows=refer_to_each_other(draw, table, rows))
 
 
 def _primary(draw: DrawFn) -> tuple[tuple[str, ...], list[Column]]:

@@ -108,7 +108,9 @@ class Edited:
     def _leads_back(self, table: Table, mark: str, link: Link) -> Iterator[str]:
         before, _, _, restored = self._rows(table, mark)
         was, now = self.merged.before.leads_to(link, before), self.restored.leads_to(link, restored)
-        if was != now and (was != DANGLING or not link.declared):
+        # Nothing but a foreign key takes care of rows whose parent people delete.
+        deleted = was in self.merged.after.rows[link.parent] and was not in self.edited.rows[link.parent]
+        if was != now and not (link.declared and (was == DANGLING or deleted)):
             yield f"{table.name} {mark}: {link.columns} leads to {now} instead of {was}"
 
     def _unsaid(self, table: Table, mark: str) -> Iterator[str]:
@@ -138,11 +140,11 @@ class Edited:
     # What the report lists
 
     def _said(self, table: Table, mark: str, *, by_key: bool = False) -> bool:
-        """Whether a line names the row, by the primary key that it had before or after the merge.
+        """Whether a line names the row, by a primary key that it had at some time.
 
         Rows that could not be moved back one by one are listed without their keys: each may be meant.
         """
-        rows = [row for row in self._rows(table, mark)[:2] if row]
+        rows = [row for row in self._rows(table, mark) if row]
         keys = (", ".join(f"{column}={row[column]}" for column in table.primary) for row in rows)
         starts = [f"public.{table.name} ({key}):" for key in keys]
         starts += [] if by_key else [f"public.{table.name} (journal row "]

@@ -32,7 +32,8 @@ Statements: TypeAlias = Callable[[Merged, Edit, int], str | None]
 
 def edits() -> st.SearchStrategy[list[Edit]]:
     places = st.integers(0, 40)
-    return st.lists(st.builds(Edit, kind=st.sampled_from(list(_KINDS)), at=places, to=places), min_size=1, max_size=6)
+    edit = st.builds(Edit, kind=st.sampled_from(list(_KINDS)), at=places, to=places)
+    return st.lists(edit, min_size=1, max_size=6, unique_by=lambda edit: edit.kind)
 
 
 def make(url: str, merged: Merged, wanted: Sequence[Edit]) -> Iterator[str]:

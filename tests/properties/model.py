@@ -121,6 +121,6 @@ class Schema:
     def by_name(self) -> Mapping[str, Table]:
         return {table.name: table for table in self.tables}
 
-    def __repr__(self) -> str:
-        """Short: a failing test notes the whole script."""
-        return f"<schema of {len(self.tables)} tables>"
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What Hypothesis shows of it is short: a failing test notes the whole script."""
+        printer.text(f"<{len(self.tables)} tables>")

@@ -37,6 +37,10 @@ class Outcomes:
     outcomes: Counter[str] = field(default_factory=Counter)
     features: Counter[str] = field(default_factory=Counter)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What Hypothesis shows of it is short."""
+        printer.text("outcomes")
+
     def note(self, outcome: str, features: Iterable[str]) -> None:
         """Count one example."""
         event(outcome)

@@ -2,13 +2,10 @@ from __future__ import annotations
 
 from hypothesis import given, note
 
-from contacts_schema.errors import Refused
-from sandbox.snapshot import difference
-from tests.properties import edits, script, work
+from tests.properties import edits, trial, work
 from tests.properties.edited import Edited
 from tests.properties.features import features
 from tests.properties.images import take
-from tests.properties.merged import Merged
 from tests.properties.model import Schema
 from tests.properties.profiles import PROFILE
 from tests.properties.schemas import schemas
@@ -18,22 +15,16 @@ from tests.properties.schemas import schemas
 @given(schema=schemas(), wanted=edits.edits())
 def test_edits_stay_and_the_rest_comes_back(database_url, outcomes, schema: Schema, wanted: list[edits.Edit]):
     """Up, edits, and down: edits stay, the rest comes back"""
-    note(script.whole(schema))
-    work.make(database_url, schema)
-    before = take(database_url, schema)
-    try:
-        work.upgrade(database_url, schema)
-    except Refused as refused:
-        outcomes.note(f"refused: {', '.join(sorted({reason.code for reason in refused.reasons}))}", features(schema))
-        return
-    merged = Merged(schema, before, take(database_url, schema))
-    made = set(edits.make(database_url, merged, wanted))
+    up = trial.merge(database_url, schema, outcomes)
+    made = set(edits.make(database_url, up.merged, wanted))
     edited = take(database_url, schema)
     kept = work.downgrade(database_url, schema).kept
     note("\n".join(kept))
-    result = Edited(merged, edited, take(database_url, schema), kept)
-    assert list(result.problems()) == []
-    assert result.touched or (kept == () and difference(before.taken, result.restored.taken) == [])
+    result = Edited(up.merged, edited, take(database_url, schema), kept)
+    trial.expect_none(result.problems())
+    if not result.touched:
+        assert kept == ()
+        trial.expect_none(up.differences())
     outcomes.note(_outcome(result), [*features(schema), *(f"edit: {kind}" for kind in made)])
 
 

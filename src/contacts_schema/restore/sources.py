@@ -215,18 +215,20 @@ class Source:
         return template(self._matched_text()).format(**self._matched_parts())
 
     def _matched_parts(self) -> dict[str, Fragment]:
-        first = next(n for n in self.moving if n in self.columns)
         return {
             "journal": self.relation,
             "table": self.target,
             "journal_image": _image([new(n) for n in self._shared]),
             "table_image": _image([of("~s", ident(self.columns[n].name)) for n in self._shared]),
-            "candidate": template("{} {} {}").format(
-                of("~s", ident(self.columns[first].name)),
-                fragment(self.columns[first].equality or "="),
-                of("~e", new(first)),
-            ),
+            "candidate": some(self._refers_alike(n) for n in self.moving if n in self.columns),
         }
+
+    def _refers_alike(self, number: int) -> Fragment:
+        """The row may be one of the journal's, by one reference. Each is asked for on its own: the planner can hash that."""
+        equal = template("{} {} {}").format(
+            of("~s", ident(self.columns[number].name)), fragment(self.columns[number].equality or "="), of("~e", new(number))
+        )
+        return template('EXISTS (SELECT FROM {} AS "~e" WHERE "~e"."~op" = %(op)s AND {})').format(self.relation, equal)
 
 
 def _image(columns: list[Fragment]) -> Fragment:

@@ -55,7 +55,7 @@ SELECT {counts}
           FROM {journal} WHERE "~op" = %(op)s) AS "~i"
     JOIN (SELECT "~s".ctid AS "~tid", "~s".tableoid AS "~rel", {table_image} AS "~image",
                  row_number() OVER (PARTITION BY {table_image} ORDER BY "~s".ctid) AS "~n"
-          FROM {table} AS "~s" WHERE EXISTS (SELECT FROM {journal} AS "~e" WHERE "~e"."~op" = %(op)s AND {candidate})) AS "~c"
+          FROM {table} AS "~s" WHERE {candidate}) AS "~c"
       ON "~c"."~image" = "~i"."~image" AND "~c"."~n" = "~i"."~n"
 ) AS "~m"
 
