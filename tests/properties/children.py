@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from hypothesis import strategies as st
@@ -10,14 +10,18 @@ from hypothesis.strategies import DrawFn
 
 from tests.properties.draws import contents, link_to, rarely
 from tests.properties.kinds import KEYS
-from tests.properties.model import Column, Key, Link, Table
+from tests.properties.model import Column, Key, Link, Row, Table
 
 __all__ = ["child"]
 
 V: Final = Column(name="v", type="integer", values=("0", "1", "2"), not_null=True)
 NOTE: Final = Column(name="note", type="text", values=("n", "m", "N", None))
 UPDATED_AT: Final = Column(name="updated_at", type="timestamptz", values=("2020-01-01 00:00+00",))
-PREDICATES: Final = (("v > 0", "v"), ("note = 'n'", "note"), ("note IS NOT NULL", "note"))
+PREDICATES: Final[tuple[tuple[str, str, Callable[[Row], bool]], ...]] = (
+    ("v > 0", "v", lambda row: row["v"] != "0"),
+    ("note = 'n'", "note", lambda row: row["note"] == "n"),
+    ("note IS NOT NULL", "note", lambda row: row["note"] is not None),
+)
 EXPRESSIONS: Final = (("lower(note)", "note"), ("coalesce(note, '')", "note"), ("v % 2", "v"))
 
 
@@ -103,8 +107,9 @@ def _key(draw: DrawFn, columns: Sequence[Column], links: Sequence[Link]) -> Key:
         names = (*names[1:], "g")
     form = draw(st.sampled_from(("constraint", "index", "deferrable", "partial", "expression", "reference", "no nulls")))
     if form == "partial":
-        predicate, mentioned = draw(st.sampled_from((*PREDICATES, (f'"{held[0]}" IS NOT NULL', held[0]))))
-        return Key(columns=names, predicate=predicate, mentions=(mentioned,))
+        there = (f'"{held[0]}" IS NOT NULL', held[0], lambda row: row[held[0]] is not None)
+        predicate, mentioned, covers = draw(st.sampled_from((*PREDICATES, there)))
+        return Key(columns=names, predicate=predicate, mentions=(mentioned,), covers=covers)
     if form == "expression":
         expression, mentioned = draw(st.sampled_from(EXPRESSIONS))
         return Key(columns=names, expressions=(expression,), mentions=(mentioned,))

@@ -80,9 +80,8 @@ class Edited:
                 continue
             if theirs or not self._said(table, mark):
                 yield f"{table.name} {mark}: {column} is not {'as edited' if theirs else 'back'}"
-        for link in table.links:
-            if not (self._changed(link, after, edited) or self._said(table, mark)):
-                yield from self._leads_back(table, mark, link)
+        for link in (link for link in table.links if not self._changed(link, after, edited)):
+            yield from self._leads_back(table, mark, link)
 
     def _led_along(self, table: Table, mark: str, column: str) -> bool:
         """The column belongs to a reference of people's own, whose row has got its old key back."""
@@ -96,21 +95,22 @@ class Edited:
     def _returned(self, table: Table, mark: str) -> Iterator[str]:
         """A row that was merged is back as it was."""
         before, _, _, restored = self._rows(table, mark)
-        if self._said(table, mark):
-            return
         if not restored:
-            yield f"{table.name} {mark}: is not back"
+            yield from () if self._said(table, mark) else [f"{table.name} {mark}: is not back"]
             return
-        yield from (f"{table.name} {mark}: came back with another {c}" for c in before if before[c] != restored[c])
+        if not self._said(table, mark):
+            yield from (f"{table.name} {mark}: came back with another {c}" for c in before if before[c] != restored[c])
         for link in table.links:
             yield from self._leads_back(table, mark, link)
 
     def _leads_back(self, table: Table, mark: str, link: Link) -> Iterator[str]:
+        """A reference leads to its own row again; a listed one may stay with that row's survivor, never with others."""
         before, _, _, restored = self._rows(table, mark)
         was, now = self.merged.before.leads_to(link, before), self.restored.leads_to(link, restored)
         # Nothing but a foreign key takes care of rows whose parent people delete.
         deleted = was in self.merged.after.rows[link.parent] and was not in self.edited.rows[link.parent]
-        if was != now and not (link.declared and (was == DANGLING or deleted)):
+        stays = self._said(table, mark) and was is not None and now == self.merged.final(link.parent, was)
+        if was != now and not stays and not (link.declared and (was == DANGLING or deleted)):
             yield f"{table.name} {mark}: {link.columns} leads to {now} instead of {was}"
 
     def _unsaid(self, table: Table, mark: str) -> Iterator[str]:

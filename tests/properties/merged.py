@@ -106,7 +106,10 @@ class Merged:
         """Where one key alone can collide, its columns agree once references are followed."""
         assert final is not None
         one, other = self.before.rows[table.name][mark], self.before.rows[table.name][final]
-        plain = [c for c in table.colliding[0].columns if not table.by_name[c].generated]
+        (key,) = table.colliding
+        if not (key.covers(one) and key.covers(other)):
+            yield f"{table.name} {mark}: went into {final}, and the key does not cover both"
+        plain = [column for column in key.columns if not table.by_name[column].generated]
         for column in (column for column in plain if column not in table.linked):
             if one[column] != other[column]:
                 yield f"{table.name} {mark}: went into {final}, which differs in {column}"

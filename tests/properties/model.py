@@ -37,11 +37,12 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """Something unique. `mentions` are columns that expressions and the predicate depend on."""
+    """Something unique. `mentions` are columns that expressions and the predicate depend on; `covers` is the latter."""
 
     columns: tuple[str, ...]
     expressions: tuple[str, ...] = ()
     predicate: str | None = None
+    covers: Callable[[Row], bool] = field(default=lambda _: True, repr=False)
     mentions: tuple[str, ...] = ()
     form: Literal["primary", "constraint", "index"] = "index"
     deferrable: str = ""
