@@ -32,9 +32,8 @@ class Downgrade(Run):
         if not self.archive.exists():
             return self.report()
         self.progress.step("bring back merged rows", "batch")
-        restore = Restore(self.connection, self.settings, self.table, self.progress)
-        restore.run()
-        return self.report(references_moved=dict(restore.undone), rows_restored=restore.inserted, kept=tuple(restore.kept))
+        found = Restore(self.connection, self.settings, self.table, self.progress).run()
+        return self.report(references_moved=dict(found.undone), rows_restored=found.inserted, kept=tuple(found.kept))
 
     def _take_down(self) -> None:
         """The guard and the lookup index, where an upgrade died half-way."""

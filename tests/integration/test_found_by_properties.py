@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sandbox.trial import CONTACTS, merge, query, reasons, restore, round_trip, run
 
 
@@ -39,7 +37,6 @@ def test_rows_without_a_key_are_found_again_by_any_of_their_references(database_
     round_trip(database_url, moved)
 
 
-@pytest.mark.xfail(strict=True, reason="one by one, neither a moved key nor what holds it can go back first")
 def test_one_key_that_people_use_holds_up_no_other(database_url):
     """Restore's second try is row by row, and moved keys need the rows that hold them to move along."""
     run(
@@ -60,7 +57,6 @@ def test_one_key_that_people_use_holds_up_no_other(database_url):
     assert [line.partition(":")[0] for line in kept] == ["public.profiles (contact_id=1)", "public.photos (id=20)"]
 
 
-@pytest.mark.xfail(strict=True, reason="a group larger than a batch is ranked anew for each slice, filled columns included")
 def test_what_is_filled_does_not_change_who_survives(database_url):
     run(
         database_url,

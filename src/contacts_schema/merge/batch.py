@@ -132,7 +132,9 @@ class Batch:
 
     @cached_property
     def _taking(self) -> bytes:
-        return self.root.take_duplicates().as_bytes(self.connection)
+        # What a survivor's empty columns were filled with may change its rank: it stays the survivor.
+        first = self.writes[0].has_none() if self.fill else None
+        return self.root.take_duplicates(first=first).as_bytes(self.connection)
 
     def _take(self, piece: Slice) -> int:
         """Lock the groups and take their duplicates; gives how many were seen and not to be had."""

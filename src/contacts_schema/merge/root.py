@@ -1,5 +1,6 @@
 """The statements that find duplicate groups, pick a batch of them, and lock it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -99,13 +100,16 @@ class RootStatements:
         """How many groups the work list has, large ones counted once."""
         return SQL["count_groups"].format(keys=comma(ident(f"~k{n}") for n in self.key))
 
-    def take_duplicates(self) -> sql.Composed:
-        """Lock a batch's groups and take their duplicates as the root's rows; takes ``after``, ``end`` and ``cap``."""
+    def take_duplicates(self, *, first: Fragment | None = None) -> sql.Composed:
+        """Lock a batch's groups and take their duplicates as the root's rows; takes ``after``, ``end`` and ``cap``.
+
+        Rows of which ``first`` is false come before the survivor order.
+        """
         return SQL["take_duplicates"].format(
             rows=self.of_node.rows,
             table=self.of_node.table,
             table_name=self.of_node.name,
-            ranked=self._ranked(),
+            ranked=self._ranked([first] if first else []),
             primary_key=comma(self.of_node.column(n) for n in self.table.primary_key),
             values=self._values(),
         )
@@ -121,9 +125,9 @@ class RootStatements:
             [template(', "~ranked".{}, "~ranked".{}').format(self._bare(n), _survivors(n)) for n in self.node.kept]
         )
 
-    def _ranked(self) -> sql.Composed:
+    def _ranked(self, first: Sequence[Fragment] = ()) -> sql.Composed:
         """The primary key comes last in the order: no two rows are equal by it."""
-        order: list[Fragment] = [fragment(self.survivor_order)] if self.survivor_order else []
+        order = [*first, *([fragment(self.survivor_order)] if self.survivor_order else [])]
         survivors = [
             template("first_value({}) OVER w AS {}").format(self.of_node.column(n), _survivors(n)) for n in self.node.kept
         ]

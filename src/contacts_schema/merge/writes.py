@@ -227,6 +227,14 @@ class WriteStatements:
             columns=comma(self._journal_columns(numbers, self.journal.moving)),
         )
 
+    def has_none(self) -> sql.Composed:
+        """Nothing was merged into this row so far."""
+        assert self.archive is not None
+        keys = {n: into(n) for n in self.node.table.primary_key}
+        return template('NOT EXISTS (SELECT FROM {} AS "~a" WHERE {})').format(
+            ident(self.schema, self.archive.name), self.same_key(self.of_node.name, keys, "~a")
+        )
+
     def _candidates(self, number: int, keys: Mapping[int, sql.Identifier]) -> sql.Composed:
         own = ident(self.node.table.by_number[number].name)
         return template('FROM {} AS "~v" WHERE "~v"."~op" = %(op)s AND {} AND "~v".{} IS NOT NULL').format(

@@ -79,9 +79,17 @@ class Source:
 
     # The journal
 
+    def journal_key(self) -> sql.Composed:
+        return SQL["journal_key"].format(key=self.key_text(), journal=self.relation)
+
+    def moved_from(self) -> sql.Composed:
+        sources = template("ARRAY[{}]::bigint[]").format(comma(source(n) for n in self.moving))
+        return SQL["moved_from"].format(sources=sources, journal=self.relation)
+
     def undo(self, position: int) -> sql.Composed:
         return SQL["undo_table"].format(
             undone=ident(f"~undone{position}"),
+            only=sql.Placeholder(f"only{position}"),
             table=self.target,
             journal=self.relation,
             values=comma(self._value(n) for n in self._settable),

@@ -43,7 +43,7 @@ SELECT {counts}
 -- name: undo_table
 {undone} AS (
     UPDATE {table} AS "~t" SET {values} FROM {journal} AS "~j"{matched}
-    WHERE "~j"."~op" = %(op)s AND (%(only)s::bigint IS NULL OR "~j"."~id" = %(only)s) AND {same_row} AND {ours}
+    WHERE "~j"."~op" = %(op)s AND ({only}::bigint[] IS NULL OR "~j"."~id" = ANY ({only}::bigint[])) AND {same_row} AND {ours}
     RETURNING 1
 )
 
@@ -64,6 +64,13 @@ SELECT {counts}
 SELECT "~j"."~id" AS id, {key} AS key, {gone} AS gone, {waiting} AS waiting, {changed} AS changed
 FROM {journal} AS "~j" LEFT JOIN {row} ON {same_row}
 WHERE "~j"."~op" = %(op)s AND ({gone} OR {waiting} OR {changed})
+
+-- name: moved_from
+-- The merged rows that each row's references were moved away from.
+SELECT "~id" AS id, pg_catalog.array_remove({sources}, NULL) AS moved_from FROM {journal} WHERE "~op" = %(op)s ORDER BY "~id"
+
+-- name: journal_key
+SELECT {key} AS key FROM {journal} WHERE "~id" = %(id)s
 
 -- name: forget
 DELETE FROM {journal} WHERE "~op" = %(op)s AND NOT "~id" = ANY (%(left)s::bigint[])

@@ -1,0 +1,88 @@
+"""What the private schema holds, beside the tables it came from: the sources to restore, and its own statements."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from psycopg import Connection, sql
+from psycopg.rows import dict_row, scalar_row
+
+from ..catalog.facts import Table
+from ..catalog.read import find_table, read_tables
+from ..compose import Fragment, ident
+from .sources import SQL, Source
+
+
+class Store:
+    """Runs the restore's statements in one private schema."""
+
+    def __init__(self, connection: Connection[Any], schema: str) -> None:
+        self.connection, self.schema = connection, schema
+
+    @cached_property
+    def sources(self) -> Mapping[int, Source]:
+        """Every archive and journal table, beside its source as that is today."""
+        rows = self.rows(self._sql("relations"), {"schema": self.schema})
+        kept = read_tables(self.connection, [row["oid"] for row in rows])
+        found = {row["id"]: self._source_oid(row) for row in rows}
+        tables = read_tables(self.connection, [oid for oid in found.values() if oid])
+        return {row["id"]: self._source(row, kept[row["oid"]], tables.get(found[row["id"]] or 0)) for row in rows}
+
+    def _source_oid(self, row: Mapping[str, Any]) -> int | None:
+        """By oid; by name where the table was dropped and made again, as a dump and restore does."""
+        if read_tables(self.connection, [row["source"]]):
+            return int(row["source"])
+        return find_table(self.connection, row["source_schema"], row["source_name"])
+
+    def _source(self, row: Mapping[str, Any], kept: Table, table: Table | None) -> Source:
+        names = dict(zip(row["numbers"], row["names"], strict=True))
+        names |= dict(zip(row["keys"], row["key_names"], strict=True))
+        same = table is not None and table.oid == row["source"]
+        columns = {
+            number: column
+            for number, name in names.items()
+            if table is not None and (column := table.by_number.get(number) if same else table.by_name.get(name)) is not None
+        }
+        return Source(
+            id=row["id"],
+            kind=row["kind"],
+            schema=self.schema,
+            kept=kept,
+            table=table,
+            label=f"{row['source_schema']}.{row['source_name']}",
+            columns=columns,
+            names=names,
+            numbers=tuple(row["numbers"]),
+            keys=tuple(row["keys"]),
+            moving=tuple(row["moving"]),
+        )
+
+    def execute(self, statement: str, **values: Any) -> None:
+        """Run a statement by its name; fragments among the values are put into its text."""
+        self.connection.execute(*self._split(statement, values))
+
+    def column(self, statement: str, **values: Any) -> list[Any]:
+        """The first column of each row that a statement gives."""
+        return self.values(*self._split(statement, values))
+
+    def named_rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
+        """The rows that a statement gives, by its name."""
+        return self.rows(*self._split(statement, values))
+
+    def values(self, statement: sql.Composed, values: Mapping[str, Any]) -> list[Any]:
+        """The first column of each row of a statement that is composed already."""
+        with self.connection.cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(statement, values).fetchall()
+
+    def rows(self, statement: sql.Composed | bytes, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The rows of a statement that is composed already."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement, values).fetchall()
+
+    def _split(self, statement: str, values: dict[str, Any]) -> tuple[sql.Composed, dict[str, Any]]:
+        parts = {name: value for name, value in values.items() if isinstance(value, sql.Composable)}
+        rest = {name: value for name, value in values.items() if name not in parts}
+        return self._sql(statement, **parts), rest
+
+    def _sql(self, statement: str, **parts: Fragment) -> sql.Composed:
+        return SQL[statement].format(schema=ident(self.schema), **parts)
