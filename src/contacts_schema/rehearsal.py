@@ -11,7 +11,8 @@ from psycopg.rows import dict_row, scalar_row
 
 from .archive import Archive
 from .errors import Reason
-from .merge.batch import Batch, Interference, PlanChanged, Slice, Terms, Undecided
+from .merge.batch import Batch, PlanChanged, Slice, Terms, Undecided
+from .merge.counters import Interference
 from .merge.passes import Found
 from .merge.problems import rows
 from .merge.resolve import Contended, Resolver, Tally

@@ -66,8 +66,8 @@ class Survey:
             tallies = self.resolver.resolve(lock=False)
             reasons = reasons_of(tallies, self.plan.decided)
             for tally in tallies:
-                statements = self.resolver.statements[tally.node.position]
-                reasons += violations(statements, self._count) if tally.moved else ()
+                collisions = self.resolver.collisions(tally.node)
+                reasons += violations(collisions, self._count) if tally.moved else ()
             return reasons
 
     def _rank(self) -> None:

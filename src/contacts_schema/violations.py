@@ -7,57 +7,58 @@ from psycopg import sql
 from .catalog.facts import Index
 from .compose import Fragment, comma, every, fragment, ident, some, template
 from .errors import Reason
+from .merge.collisions import Collisions
 from .merge.problems import rows
-from .merge.statements import SQL, NodeStatements
+from .merge.statements import SQL
 
 Count = Callable[[sql.Composed], int]
 
 
-def violations(statements: NodeStatements, count: Count) -> Iterator[Reason]:
+def violations(collisions: Collisions, count: Count) -> Iterator[Reason]:
     """Every reason that one table's worked-out rows give; ``count`` runs a SELECT count(*)."""
-    node, table = statements.node, statements.node.table
+    node, table = collisions.node, collisions.node.table
     for check in table.checks:
         condition = template("({})").format(fragment(check.expression))
-        if set(node.changed) & set(check.columns) and (found := _violating(statements, condition, count)):
+        if set(node.changed) & set(check.columns) and (found := _violating(collisions, condition, count)):
             yield _violation("check", check.name, table.label, found)
-    if found := _homeless(statements, count):
+    if found := _homeless(collisions, count):
         yield Reason(
             problem=f'moving references would leave {rows(found)} of "{table.label}" without a partition to be in',
             way_on="add the partitions that the survivors' keys need, or a default one",
             code="missing_partition",
         )
     for index in node.exclusions:
-        if found := _excluded(statements, index, count):
+        if found := _excluded(collisions, index, count):
             yield _violation("exclusion", index.name, table.label, found)
 
 
-def _violating(statements: NodeStatements, condition: Fragment, count: Count) -> int:
+def _violating(collisions: Collisions, condition: Fragment, count: Count) -> int:
     """Rows of which the condition will be false."""
-    image = statements.projected(statements.node.changed)
+    image = collisions.images.projected(collisions.node.changed)
     return count(SQL["violated_check"].format(image=image, expression=condition))
 
 
-def _homeless(statements: NodeStatements, count: Count) -> int:
+def _homeless(collisions: Collisions, count: Count) -> int:
     """Rows that no partition would take once they are moved."""
-    table = statements.node.table
+    table = collisions.node.table
     conditions = [condition for condition in table.partitions if condition is not None]
-    decides = {0, *statements.node.changed} & set(table.partitioned_by)
+    decides = {0, *collisions.node.changed} & set(table.partitioned_by)
     if not decides or len(conditions) < len(table.partitions):
         return 0
-    return _violating(statements, some(fragment(condition) for condition in conditions), count)
+    return _violating(collisions, some(fragment(condition) for condition in conditions), count)
 
 
-def _excluded(statements: NodeStatements, index: Index, count: Count) -> int:
+def _excluded(collisions: Collisions, index: Index, count: Count) -> int:
     """Pairs that exclude each other, of rows that move with rows that stay and among themselves."""
     keys = [template("({}) AS {}").format(fragment(key), ident(f"~k{i}")) for i, key in enumerate(index.keys)]
-    shared = {"image": statements.projected(), "keys": comma(keys), "indexed": statements.indexed(index)}
+    shared = {"image": collisions.images.projected(), "keys": comma(keys), "indexed": collisions.indexed(index)}
     against = SQL["violated_exclusion"].format(
         **shared,
-        table=statements.table,
-        name=statements.name,
-        rows=statements.rows,
-        joined=statements.equal(index, "~q"),
-        predicate=statements.predicate(index),
+        table=collisions.of_node.table,
+        name=collisions.of_node.name,
+        rows=collisions.of_node.rows,
+        joined=collisions.equal(index, "~q"),
+        predicate=collisions.predicate(index),
     )
     among = SQL["violated_exclusion_among"].format(**shared, joined=_excluding(index))
     return count(against) + count(among)

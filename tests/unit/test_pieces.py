@@ -33,7 +33,7 @@ def test_every_row_is_in_one_unit_and_no_number_in_two(rows):
 
 
 def test_a_piece_is_tried_again_after_what_it_waits_for():
-    done: list[int] = []
+    done = []
 
     def attempt(piece: int) -> str | None:
         if piece > 1 and piece - 1 not in done:

@@ -1,6 +1,5 @@
 """One batch: one short transaction that merges some groups, or leaves everything as it was."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,9 @@ from psycopg.rows import dict_row
 from ..archive import Archive, Relation
 from ..catalog.read import fingerprint
 from ..compose import comma, ident
+from .counters import Counters, Interference
+from .moves import move, move_plain
+from .removals import fill_survivors, has_none, remove
 from .resolve import Contended, Resolver, Tally
 from .root import RootStatements
 from .statements import SQL
@@ -29,14 +31,6 @@ class Undecided(Exception):
     def __init__(self, tallies: Sequence[Tally]) -> None:
         super().__init__("undecided")
         self.tallies = tuple(tallies)
-
-
-class Interference(Exception):
-    """Something else than the merge removed or kept rows in its transaction: a trigger, a rule, a cascade."""
-
-    def __init__(self, table: str, expected: int, found: int) -> None:
-        super().__init__(table)
-        self.table, self.expected, self.found = table, expected, found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +78,7 @@ class Batch:
         self.terms, self.fill = terms, terms.fill
         self.nodes = resolver.tree.nodes
         self.oids = [node.table.oid for node in self.nodes]
+        self.counters = Counters(connection, self.oids)
         self.writes = [self._writes_of(node) for node in self.nodes]
         self._moves: dict[tuple[int, ...], bytes] = {}
 
@@ -103,12 +98,12 @@ class Batch:
         """Merge a slice. Raises Contended, PlanChanged, Undecided or Interference, and has then changed nothing."""
         with self.connection.transaction():
             self._begin()
-            before = self._counters()
+            before = self.counters.read()
             skipped = self._take(piece)
             tallies = self.resolver.resolve(lock=True)
             self._refuse(tallies)
             merged = self._write(tallies)
-            beyond = self._compare(before, self._counters(), tallies, merged)
+            beyond = self.counters.beyond(before, tallies, merged)
         return Merged(
             duplicates=tallies[0].merged,
             archived=sum(t.merged for t in tallies),
@@ -133,7 +128,7 @@ class Batch:
     @cached_property
     def _taking(self) -> bytes:
         # What a survivor's empty columns were filled with may change its rank: it stays the survivor.
-        first = self.writes[0].has_none() if self.fill else None
+        first = has_none(self.writes[0]) if self.fill else None
         return self.root.take_duplicates(first=first).as_bytes(self.connection)
 
     def _take(self, piece: Slice) -> int:
@@ -206,10 +201,10 @@ class Batch:
 
     @cached_property
     def _plain_moves(self) -> list[bytes]:
-        return [w.move_plain().as_bytes(self.connection) if w.node.plain else b"" for w in self.writes]
+        return [move_plain(w).as_bytes(self.connection) if w.node.plain else b"" for w in self.writes]
 
     def _compose_move(self, positions: Sequence[int]) -> bytes:
-        parts = [self.writes[p].move(p) for p in positions]
+        parts = [move(self.writes[p], p) for p in positions]
         counts = [
             sql.SQL("(SELECT count(*) FROM {}) AS {}").format(ident(f"~moved{p}"), ident(f"~moved{p}")) for p in positions
         ]
@@ -218,51 +213,16 @@ class Batch:
 
     @cached_property
     def _removals(self) -> list[bytes]:
-        return [w.remove().as_bytes(self.connection) if w.archive else b"" for w in self.writes]
+        return [remove(w).as_bytes(self.connection) if w.archive else b"" for w in self.writes]
 
     @cached_property
     def _fill(self) -> bytes:
-        return self.writes[0].fill(self.fill).as_bytes(self.connection)
+        return fill_survivors(self.writes[0], self.fill).as_bytes(self.connection)
 
     def _remove(self, tally: Tally, op: int) -> None:
         removed = self._row(self._removals[tally.node.position], {"op": op})["rows"]
         if removed != tally.merged:
             raise Interference(tally.node.table.label, tally.merged, removed)
-
-    def _counters(self) -> dict[int, dict[str, int]]:
-        with self.connection.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(self._counting, {"oids": self.oids}).fetchall()
-        return {row["table"]: row for row in rows}
-
-    @cached_property
-    def _counting(self) -> bytes:
-        return SQL["counters"].format().as_bytes(self.connection)
-
-    def _compare(
-        self,
-        before: Mapping[int, Mapping[str, int]],
-        after: Mapping[int, Mapping[str, int]],
-        tallies: Sequence[Tally],
-        moved: Mapping[str, int],
-    ) -> Mapping[str, int]:
-        """What the server counted against what we did: a cascade or a trigger's own writes show here."""
-        beyond: Counter[str] = Counter()
-        for tally in tallies:
-            table = tally.node.table
-            done = {name: after[table.oid][name] - before[table.oid][name] for name in ("inserted", "updated", "deleted")}
-            if table.kind == "p":  # a row that changes its partition counts as deleted here and inserted there
-                across = min(done["inserted"], done["deleted"] - min(tally.merged, done["deleted"]))
-                done = {
-                    "inserted": done["inserted"] - across,
-                    "updated": done["updated"] + across,
-                    "deleted": done["deleted"] - across,
-                }
-            if done["deleted"] > tally.merged:
-                raise Interference(table.label, tally.merged, done["deleted"])
-            beyond[table.label] = done["inserted"] + max(0, done["updated"] - moved.get(table.label, 0))
-            if 0 < done["updated"] < moved.get(table.label, 0):
-                raise Interference(table.label, moved[table.label], done["updated"])
-        return {label: count for label, count in beyond.items() if count}
 
     def _row(self, statement: bytes, values: Mapping[str, Any]) -> dict[str, Any]:
         with self.connection.cursor(row_factory=dict_row) as cursor:

@@ -15,7 +15,8 @@ from ..errors import ContactsSchemaError, LockNotAcquired, MergeFailed, Refused
 from ..report import Progress
 from ..retry import holders, is_locked, patiently
 from ..settings import Settings
-from .batch import Interference, Undecided
+from .batch import Undecided
+from .counters import Interference
 from .problems import reasons_of
 from .root import RootStatements
 from .statements import SQL

@@ -1,15 +1,15 @@
 """Works out a batch: from the root's duplicates down to every row that changes. Reads, locks, and fills temporary tables."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import Connection
 from psycopg.rows import dict_row
 
-from ..compose import differ
-from .statements import SQL, NodeStatements, new, old, rows_of
+from .collisions import Collisions
+from .images import Images
+from .script import Script
+from .statements import SQL, NodeStatements, rows_of
 from .tree import Edge, Node, Tree
 
 
@@ -58,6 +58,10 @@ class Resolver:
             for statement in statements.create():
                 self.connection.execute(statement, {})
 
+    def collisions(self, node: Node) -> Collisions:
+        """The statements about rows of a node that is worked out."""
+        return Collisions(images=Images(of_node=self.statements[node.position]))
+
     def resolve(self, *, lock: bool) -> list[Tally]:
         """Work out everything that follows from the duplicates in the root's rows. Raises Contended."""
         tallies = [self._resolve(script) for script in self._scripts[lock]]
@@ -65,10 +69,10 @@ class Resolver:
             self._count_cycle(edge, tallies)
         return tallies
 
-    def _script(self, statements: NodeStatements, *, lock: bool) -> "_Script":
-        return _Script(statements, lock, self.connection)
+    def _script(self, statements: NodeStatements, *, lock: bool) -> Script:
+        return Script(statements, lock, self.connection)
 
-    def _resolve(self, script: "_Script") -> Tally:
+    def _resolve(self, script: Script) -> Tally:
         if script.node.plain:
             return Tally(node=script.node, merged=0, moved=0)
         for statement in script.image:
@@ -77,7 +81,7 @@ class Resolver:
         collisions = self._own(script) if script.node.own else 0
         return Tally(node=script.node, own_collisions=collisions, **merging, **self._row(script.tally))
 
-    def _merge(self, script: "_Script") -> dict[str, int]:
+    def _merge(self, script: Script) -> dict[str, int]:
         for statement in script.collide:
             self.connection.execute(statement, {})
         if self._row(script.lock_keepers)["missing"]:
@@ -88,7 +92,7 @@ class Resolver:
         self.connection.execute(script.take_keepers, {})
         return {"different": different, "blocked": blocked, "stranded": stranded}
 
-    def _own(self, script: "_Script") -> int:
+    def _own(self, script: Script) -> int:
         for statement in script.own:
             self.connection.execute(statement, {})
         return int(self._row(script.own_collisions)["rows"]) if script.own_collisions else 0
@@ -116,76 +120,3 @@ class Resolver:
             row = cursor.execute(statement, {}).fetchone()
         assert row is not None
         return row
-
-
-class _Script:
-    """One node's statements in their order, rendered once."""
-
-    def __init__(self, statements: NodeStatements, lock: bool, connection: Connection[Any]) -> None:
-        self.statements, self.lock, self.connection = statements, lock, connection
-        self.node = statements.node
-
-    @cached_property
-    def image(self) -> list[bytes]:
-        """Rows that refer to a changed one, with what they will hold."""
-        incoming = self.node.incoming
-        if len(incoming) == 1:
-            return self._render([self.statements.hit_image(incoming[0], lock=self.lock)])
-        hits = [self.statements.hit(edge, lock=self.lock) for edge in incoming]
-        return self._render([*hits, self.statements.image()] if hits else [])
-
-    def _render(self, statements: Sequence[sql.Composable]) -> list[bytes]:
-        return [statement.as_bytes(self.connection) for statement in statements]
-
-    @cached_property
-    def collide(self) -> list[bytes]:
-        found: list[sql.Composable] = []
-        for index in self.node.uniques:
-            found.append(self.statements.collide(index))
-            found += [self.statements.follow_keepers()] * (len(found) > 1)
-        return self._render(found)
-
-    @cached_property
-    def blocked(self) -> list[bytes]:
-        """Under one unique index alone the row that holds a key is the one that is kept."""
-        uniques = self.node.uniques if len(self.node.uniques) > 1 else ()
-        return self._render([self.statements.blocked(index) for index in uniques])
-
-    @cached_property
-    def lock_keepers(self) -> bytes:
-        return self._render([self.statements.lock_keepers(lock=self.lock)])[0]
-
-    @cached_property
-    def different(self) -> bytes:
-        return self._render([self.statements.different()])[0]
-
-    @cached_property
-    def take_keepers(self) -> bytes:
-        return self._render([self.statements.take_keepers()])[0]
-
-    @cached_property
-    def own(self) -> list[bytes]:
-        own = self.node.own
-        hits: list[sql.Composable] = [self.statements.empty_hits()]
-        hits += [self.statements.hit_own(edge, lock=self.lock) for edge in own]
-        points = [point(edge) for edge in own for point in (self.statements.point_own, self.statements.source_own)]
-        return self._render([*hits, self.statements.image_own(), *points])
-
-    @cached_property
-    def own_collisions(self) -> bytes | None:
-        """Rows whose reference to their own table changes while a unique index holds it."""
-        moved = set(self.node.own_moved)
-        if not any(i.unique and i.ready and moved & {*i.columns, *i.mentions} for i in self.node.table.indexes):
-            return None
-        changed = differ((old(n) for n in self.node.own_moved), (new(n) for n in self.node.own_moved))
-        return self._render([SQL["count_column"].format(rows=self.statements.rows, changed=changed)])[0]
-
-    @cached_property
-    def stranded(self) -> list[bytes]:
-        """Only a parent that is not the root can be moved with its key."""
-        edges = [e for e in self.node.incoming if not self.statements.parents[e.parent].is_root]
-        return self._render([self.statements.stranded(edge) for edge in edges])
-
-    @cached_property
-    def tally(self) -> bytes:
-        return self._render([self.statements.tally()])[0]

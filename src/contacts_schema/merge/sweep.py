@@ -6,6 +6,7 @@ from psycopg import Rollback
 from psycopg.rows import scalar_row
 
 from .batch import Batch
+from .moves import sweep as swept
 from .tree import Edge
 
 # Each round leads one step further where a survivor was merged in its turn.
@@ -27,7 +28,7 @@ def _parent(batch: Batch, edge: Edge) -> int:
 
 
 def _sweep(batch: Batch, position: int, edge: Edge) -> int:
-    statement = batch.writes[position].sweep(edge, batch.writes[_parent(batch, edge)])
+    statement = swept(batch.writes[position], edge, batch.writes[_parent(batch, edge)])
     total = 0
     for _ in range(_ROUNDS):
         moved = 0

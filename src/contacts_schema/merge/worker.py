@@ -14,7 +14,8 @@ from psycopg.rows import dict_row
 from ..errors import ContactsSchemaError, MergeFailed
 from ..report import Progress
 from ..retry import is_locked
-from .batch import Batch, Interference, Merged, Slice, Undecided
+from .batch import Batch, Merged, Slice, Undecided
+from .counters import Interference
 from .resolve import Contended
 from .statements import SQL
 

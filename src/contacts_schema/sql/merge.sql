@@ -277,7 +277,7 @@ SELECT {counts}
 {moved} AS (
     UPDATE {table} AS {name} SET {values}
     FROM {rows} AS "~r"{before}
-    WHERE {name}.ctid = "~r"."~tid" AND coalesce({name}.tableoid = "~r"."~rel", false) AND "~r"."~keeper" IS NULL{same}
+    WHERE {name}.ctid = "~r"."~tid" AND coalesce({name}.tableoid = "~r"."~rel", false) AND "~r"."~keeper" IS NULL
     RETURNING {journaled}
 ), {kept} AS (
     INSERT INTO {journal} ({columns}) SELECT %(move)s, {moved}.* FROM {moved}
