@@ -17,11 +17,12 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from contacts_schema import operations
 from contacts_schema.configuration import settings_from
 from contacts_schema.connections import connection_failed
-from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable, StatementFailed, is_lost
+from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable
 from contacts_schema.settings import Settings
 from contacts_schema.turns import take_turn
 from contacts_schema.url import database_url
 from contacts_schema.version_table import require_place
+from contacts_schema.wording import worded
 
 __all__ = ["migrate", "operations"]
 
@@ -112,14 +113,4 @@ def _connected(engine: Engine) -> Iterator[Connection]:
         with connection:
             yield connection
     except DBAPIError as error:
-        raise _worded(error) from None
-
-
-def _worded(error: DBAPIError) -> ContactsSchemaError:
-    """Name what went wrong with a statement of Alembic's own; the server's text can hold values."""
-    state = getattr(error.orig, "sqlstate", None)
-    if isinstance(error, OperationalError) and is_lost(state):
-        return Interrupted()
-    diagnosis = getattr(error.orig, "diag", None)
-    names = getattr(diagnosis, "table_name", None), getattr(diagnosis, "constraint_name", None)
-    return StatementFailed(state, *names)
+        raise worded(error.orig) from None

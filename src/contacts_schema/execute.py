@@ -1,20 +1,19 @@
 """The four things that are done to a database, each from whatever state it finds and under the run's lock."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import psycopg
 from psycopg import Connection
 
 from .catalog.read import read_facts
 from .downgrade import Downgrade
-from .errors import Interrupted, Refused, StatementFailed, is_lost
+from .errors import Refused
 from .plan import make_plan
 from .report import Progress, Report
 from .session import alone, prepare
 from .settings import Settings
 from .upgrade import Upgrade
+from .wording import named_errors
 
 _Action = Callable[[Connection[Any], Settings, Progress], Report]
 
@@ -45,23 +44,10 @@ def restore_duplicates(connection: Connection[Any], settings: Settings, progress
 
 
 def _run(connection: Connection[Any], settings: Settings, progress: Progress, action: _Action) -> Report:
-    with _worded():
+    with named_errors():
         prepare(connection, settings)
         plan = make_plan(read_facts(connection, settings), settings)
         if plan.target is None:
             raise Refused(plan.reasons)
         with alone(connection, plan.target.oid, progress):
             return action(connection, settings, progress)
-
-
-@contextmanager
-def _worded() -> Iterator[None]:
-    """The server's own messages may hold values of rows; ours do not."""
-    try:
-        yield
-    except psycopg.OperationalError as error:
-        if is_lost(error.sqlstate):
-            raise Interrupted from error
-        raise StatementFailed(error.sqlstate, error.diag.table_name, error.diag.constraint_name) from None
-    except psycopg.Error as error:
-        raise StatementFailed(error.sqlstate, error.diag.table_name, error.diag.constraint_name) from None

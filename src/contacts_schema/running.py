@@ -13,10 +13,11 @@ from contacts_schema import execute
 from contacts_schema.configuration import settings_from
 from contacts_schema.connections import left_alone, own_connection
 from contacts_schema.console import progress_for, summary
-from contacts_schema.errors import Interrupted, OfflineUnavailable, StatementFailed, is_lost
+from contacts_schema.errors import Interrupted, OfflineUnavailable
 from contacts_schema.report import Progress, Report
 from contacts_schema.settings import Settings
 from contacts_schema.settings_arguments import Arguments, applied
+from contacts_schema.wording import named_errors
 
 Work = Callable[[psycopg.Connection[Any], Settings, Progress], Report]
 
@@ -35,6 +36,7 @@ def run(context: MigrationContext, directive: str, given: Arguments) -> Report:
     settings = applied(settings_from(context.config), given)
     work, title = _WORK[directive]
     with (
+        _lost_unnoticed(),
         named_errors(),
         left_alone(context) as session,
         own_connection(context.bind.engine, session) as connection,
@@ -47,14 +49,9 @@ def run(context: MigrationContext, directive: str, given: Arguments) -> Report:
 
 
 @contextmanager
-def named_errors() -> Iterator[None]:
-    """Turn an unexpected psycopg error into one without the server's text, which can hold phone numbers."""
+def _lost_unnoticed() -> Iterator[None]:
+    """Alembic's own connection was lost, and the commit at the end of its autocommit block hides how."""
     try:
         yield
-    except psycopg.Error as error:
-        if isinstance(error, psycopg.OperationalError) and is_lost(error.sqlstate):
-            raise Interrupted from None
-        raise StatementFailed(error.sqlstate, error.diag.table_name, error.diag.constraint_name) from None
     except PendingRollbackError:
-        # Alembic's own connection was lost, and the commit at the end of its autocommit block hides how.
         raise Interrupted from None
