@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import median
@@ -28,9 +28,10 @@ def page(measured: Sequence[Measured], server: str, command: str, picture: tuple
         f"Made by `{command}`: do not edit.",
         f"Measured on {machine()}; {server}.",
         "Each way ran on a fresh copy of the same data, one after the other in turns, each as the command that a pipeline\n"
-        "would run, its start included. Where a way ran several times the table shows medians, and in brackets the least\n"
-        "and the most seconds. A wait is counted from the moment that a write was due, so a writer that is held up makes\n"
-        "its next writes late, too. The writers are webhook-like (find or create a contact, add a message, rename), and\n"
+        "would run, its start included. Where a way ran several times the table shows medians, in brackets the least\n"
+        "and the most seconds, and of the longest waits the longest. A wait is counted from the moment that a write was\n"
+        "due, so a writer that is held up makes its next writes late, too. The writers are webhook-like (find or create a\n"
+        "contact, add a message, rename), and\n"
         "of 200 writes a second 20 are racing pairs; calm are the "
         f"{CALM_SECONDS - 1:.0f} seconds before the start. WAL holds\n"
         "the writers' share. A writer that gets 23503 looks its contact up again; for our way, which leads such rows to\n"
@@ -60,11 +61,11 @@ def _row(way: str, runs: Sequence[Measured], reference: float | None) -> tuple[s
         _ended(way, runs),
         f"{median(seconds):.1f}{spread}",
         f"{median(seconds) / reference:.2f}" if reference and compared else "",
-        _milliseconds(m.during.longest for m in runs if m.during),
+        _milliseconds((m.during.longest for m in runs if m.during), of=max),
         _milliseconds(m.during.p99 for m in runs if m.during),
         ", ".join(
             filter(None, (
-                _milliseconds(m.calm.longest for m in runs if m.calm),
+                _milliseconds((m.calm.longest for m in runs if m.calm), of=max),
                 _milliseconds(m.calm.p99 for m in runs if m.calm),
             ))
         ),
@@ -112,9 +113,9 @@ def _table(body: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _milliseconds(seconds: Iterable[float]) -> str:
+def _milliseconds(seconds: Iterable[float], of: Callable[[list[float]], float] = median) -> str:
     known = list(seconds)
-    return f"{median(known) * 1000:,.0f} ms" if known else ""
+    return f"{of(known) * 1000:,.0f} ms" if known else ""
 
 
 def _megabytes(sizes: Iterable[float]) -> str:

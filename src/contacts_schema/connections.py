@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from contacts_schema.errors import ConnectionFailed, TransactionOpen
+from contacts_schema.session import refuse_pooler
 
 # The run may last longer than a server lets a session be idle. The setting is there from PostgreSQL 14 on.
 _STAY: Final = """
@@ -77,10 +78,10 @@ def _bind(context: MigrationContext) -> Connection:
 
 
 @contextmanager
-def own_connection(engine: Engine, session: Session) -> Iterator[psycopg.Connection[Any]]:
-    """Open a psycopg connection to the same database in the same role, in autocommit; close it at the end.
+def own_connection(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
+    """Open a psycopg connection to the same database, in autocommit; close it at the end.
 
-    Raises ConnectionFailed.
+    Raises ConnectionFailed, and Refused where a transaction pooler is between: nothing is set yet that would leak.
     """
     try:
         connection = _from_engine(engine) if engine.dialect.driver == "psycopg" else _from_url(engine.url)
@@ -89,11 +90,16 @@ def own_connection(engine: Engine, session: Session) -> Iterator[psycopg.Connect
     try:
         connection.commit()  # A "connect" event of the project's may have left a transaction open.
         connection.autocommit = True
-        connection.execute(_OWN, (session.role,))
-        connection.execute(_STAY)
+        refuse_pooler(connection)
         yield connection
     finally:
         connection.close()
+
+
+def adopt(connection: psycopg.Connection[Any], session: Session) -> None:
+    """Take the role of Alembic's connection."""
+    connection.execute(_OWN, (session.role,))
+    connection.execute(_STAY)
 
 
 def _from_engine(engine: Engine) -> psycopg.Connection[Any]:

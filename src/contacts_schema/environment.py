@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.config import fileConfig
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
+import psycopg
 from alembic import context
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -18,6 +19,7 @@ from contacts_schema import operations
 from contacts_schema.configuration import settings_from
 from contacts_schema.connections import connection_failed
 from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable
+from contacts_schema.session import refuse_pooler
 from contacts_schema.settings import Settings
 from contacts_schema.turns import take_turn
 from contacts_schema.url import database_url
@@ -93,12 +95,14 @@ def _engine(url: URL, schema: str) -> Engine:
     engine = create_engine(url.update_query_dict(defaults), poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
-    def only_this_schema(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    def only_this_schema(driver_connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection = cast("psycopg.Connection[Any]", driver_connection)
+        connection.autocommit = True
+        refuse_pooler(connection)
         # Decides where alembic_version is, whatever the role's or the database's own search_path says.
-        cursor = connection.cursor()
-        cursor.execute("SELECT set_config('search_path', quote_ident(%s), false)", (schema,))
-        cursor.execute(_SESSION)
-        connection.commit()
+        connection.execute("SELECT set_config('search_path', quote_ident(%s), false)", (schema,))
+        connection.execute(_SESSION)
+        connection.autocommit = False
 
     return engine
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import PendingRollbackError
 
 from contacts_schema import execute
 from contacts_schema.configuration import settings_from
-from contacts_schema.connections import left_alone, own_connection
+from contacts_schema.connections import adopt, left_alone, own_connection
 from contacts_schema.console import progress_for, summary
 from contacts_schema.errors import Interrupted, OfflineUnavailable
 from contacts_schema.report import Progress, Report
@@ -38,9 +38,10 @@ def run(context: MigrationContext, directive: str, given: Arguments) -> Report:
     with (
         _lost_unnoticed(),
         named_errors(),
+        own_connection(context.bind.engine) as connection,
         left_alone(context) as session,
-        own_connection(context.bind.engine, session) as connection,
     ):
+        adopt(connection, session)
         progress = progress_for(sys.stderr)
         with progress:
             report = work(connection, settings, progress)

@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import make_url
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from sandbox.alembic_command import ROOT, command, environment
 from sandbox.trial import CONTACTS, query, reasons, run
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -104,6 +105,26 @@ def test_nothing_leaks_to_the_next_client(database_url, pooled):
 
     assert query(way, "SELECT current_setting('row_security'), current_setting('lock_timeout')") == [("on", "0")]
     assert query(database_url, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+
+
+@pytest.mark.parametrize("arguments", [("upgrade", "head"), ("current",)])
+def test_alembic_leaves_nothing_behind_either(database_url, pooled, arguments):
+    """Its own connection sets a search path, lifts limits and holds the turn: all of that would stay with the pooler's."""
+    run(database_url, CONTACTS)
+    way = pooled(database_url, "transaction", "default_pool_size = 2")
+
+    done = subprocess.run(
+        command(*arguments), cwd=ROOT, env=environment(way), capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 1
+    assert "transaction pooler" in done.stderr
+    for _ in range(4):
+        assert query(way, "SELECT current_setting('search_path'), current_setting('statement_timeout')") == [
+            ('"$user", public', "0")
+        ]
+    assert query(database_url, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+    assert query(database_url, "SELECT to_regclass('alembic_version'), to_regnamespace('contacts_schema')") == [(None, None)]
 
 
 def test_a_session_pooler_will_do(database_url, pooled):
