@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from psycopg import Connection, Rollback
+from psycopg import Connection
 
 from .archive import Archive
 from .compose import ident, template
@@ -141,26 +141,24 @@ class Upgrade(Run):
         passes.run(found, guarded=guarded)
 
     def _worker(self, workspace: Workspace, run: int, progress: Progress) -> Worker:
-        batch = Batch(
+        return Worker(workspace.connection, self._batch(workspace, run), self.settings.batch_size, progress)
+
+    def _batch(self, workspace: Workspace, run: int | None) -> Batch:
+        return Batch(
             workspace.connection,
             workspace.resolver,
             workspace.root,
             Archive(workspace.connection, self.settings.private_schema),
             Terms(fill=self.plan.fill, decided=self.plan.decided, run=run, fingerprint=self.fingerprint),
         )
-        return Worker(workspace.connection, batch, self.settings.batch_size, progress)
 
     def _sweep(self) -> None:
         """Declared references that were written past the forwarding triggers follow their contacts."""
         tree = self.plan.tree
         if tree is None or self._objections or not tree.declares:
             return
-        workspace = self._open()
-        with self.connection.transaction():
-            run = self.archive.begin_run(self.table, self.settings)
-            swept = sweep(self._worker(workspace, run, self.progress).batch)
-            if not swept:
-                raise Rollback
+        # What is swept is noted beside the rows that it led to, in their batches.
+        swept = sweep(self._batch(self._open(), run=None))
         self.notes += [f"{count} rows of {table} were led to survivors afterwards" for table, count in swept.items()]
 
     def _open(self) -> Workspace:

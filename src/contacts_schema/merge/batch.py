@@ -58,13 +58,13 @@ class Slice:
 class Terms:
     """What a run's batches have in common.
 
-    Columns to ``fill``, tables whose colliding rows may differ (``decided``), the ``run`` they are noted under, and
-    the ``fingerprint`` of the catalog that the plan was made for.
+    Columns to ``fill``, tables whose colliding rows may differ (``decided``), the ``run`` that batches are noted under
+    (None where there will be none), and the ``fingerprint`` of the catalog that the plan was made for.
     """
 
     fill: tuple[int, ...]
     decided: frozenset[int]
-    run: int
+    run: int | None
     fingerprint: str
 
 
@@ -133,7 +133,7 @@ class Batch:
 
     def _take(self, piece: Slice) -> int:
         """Lock the groups and take their duplicates; gives how many were seen and not to be had."""
-        counts = self._row(self._taking, {"after": piece.after, "end": piece.end, "cap": piece.cap})
+        counts = self._row(self._taking, {"after": piece.after, "end": piece.end, "cap": piece.cap, "run": self.terms.run})
         return int(counts["seen"] - counts["taken"])
 
     def _refuse(self, tallies: Sequence[Tally]) -> None:
@@ -178,12 +178,12 @@ class Batch:
         ops += [("move", [journal(p) for p in moving])] if moving else []
         ops += [("archive", [_id(self.writes[p].archive)]) for p in removing]
         ops += [("fill", [journal(0)])] if fill else []
-        return self.archive.add_ops(self.archive.begin_batch(self.terms.run), ops)
+        return self.archive.add_ops(self.archive.begin_batch(self._run), ops)
 
-    def begin_move(self, position: int) -> int:
-        """An operation of its own that changes one table."""
-        (op,) = self._ops([position], [], fill=False)
-        return op
+    @property
+    def _run(self) -> int:
+        assert self.terms.run is not None
+        return self.terms.run
 
     def _move(self, positions: Sequence[int], plain: Sequence[int], op: int) -> dict[str, int]:
         wanted = tuple(positions)

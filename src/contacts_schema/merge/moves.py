@@ -61,13 +61,14 @@ def sweep(writes: WriteStatements, edge: Edge, parent: WriteStatements) -> sql.C
         for n in writes.node.changed
     ]
     olds = [(writes.of_node.column(n), old(n)) for n in numbers]
-    found = [*olds, *news, *((NOWHERE, source(n)) for n in writes.node.changed)]
+    found = [*olds, *news, *((of("~a", ident("~row")) if n in ours else NOWHERE, source(n)) for n in writes.node.changed)]
     keys = {n: into(n) for n in parent.node.table.primary_key}
     return SQL["sweep"].format(
         table=writes.of_node.table,
         name=writes.of_node.name,
         parent=parent.of_node.table,
         archive=ident(writes.schema, parent.archive.name),
+        ops=ident(writes.schema, "op"),
         found=sql.Composed([template(", {} AS {}").format(value, name) for value, name in found]),
         survivor=parent.same_key(ident("~s"), keys, "~a"),
         joined=_refers(writes, edge, parent, "~a"),

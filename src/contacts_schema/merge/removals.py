@@ -78,17 +78,20 @@ def fill_survivors(writes: WriteStatements, columns: Sequence[int]) -> sql.Compo
 
 
 def has_none(writes: WriteStatements) -> sql.Composed:
-    """Nothing was merged into this row so far."""
+    """Nothing was merged into this row so far in the ``run`` at hand."""
     assert writes.archive is not None
     keys = {n: into(n) for n in writes.node.table.primary_key}
-    return template('NOT EXISTS (SELECT FROM {} AS "~a" WHERE {})').format(
-        ident(writes.schema, writes.archive.name), writes.same_key(writes.of_node.name, keys, "~a")
+    return SQL["has_none"].format(
+        archive=ident(writes.schema, writes.archive.name),
+        ops=ident(writes.schema, "op"),
+        batches=ident(writes.schema, "batch"),
+        same_key=writes.same_key(writes.of_node.name, keys, "~a"),
     )
 
 
 def _candidates(writes: WriteStatements, number: int, keys: Mapping[int, sql.Identifier]) -> sql.Composed:
     own = ident(writes.node.table.by_number[number].name)
-    return template('FROM {} AS "~v" WHERE "~v"."~op" = %(op)s AND {} AND "~v".{} IS NOT NULL').format(
+    return template('FROM {} AS "~v" WHERE "~v"."~op" = %(op)s AND {} AND "~v".{} IS DISTINCT FROM NULL').format(
         ident(writes.schema, writes.archive.name if writes.archive else ""),
         writes.same_key(writes.of_node.name, keys, "~v"),
         own,
@@ -98,12 +101,12 @@ def _candidates(writes: WriteStatements, number: int, keys: Mapping[int, sql.Ide
 def _first(writes: WriteStatements, number: int, keys: Mapping[int, sql.Identifier]) -> sql.Composed:
     """The survivor's own value, else the best ranked duplicate's."""
     own = writes.of_node.bare(number)
-    return template('CASE WHEN {} IS NOT NULL THEN {} ELSE (SELECT "~v".{} {} ORDER BY "~v"."~unit" LIMIT 1) END').format(
-        writes.of_node.column(number), writes.of_node.column(number), own, _candidates(writes, number, keys)
-    )
+    kept = template('CASE WHEN {} IS DISTINCT FROM NULL THEN {} ELSE (SELECT "~v".{} {} ORDER BY "~v"."~unit" LIMIT 1) END')
+    column = writes.of_node.column(number)
+    return kept.format(column, column, own, _candidates(writes, number, keys))
 
 
 def _lacking(writes: WriteStatements, number: int, keys: Mapping[int, sql.Identifier]) -> sql.Composed:
-    return template("({} IS NULL AND EXISTS (SELECT {}))").format(
+    return template("({} IS NOT DISTINCT FROM NULL AND EXISTS (SELECT {}))").format(
         writes.of_node.column(number), _candidates(writes, number, keys)
     )

@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-from psycopg import Rollback
 from psycopg.rows import scalar_row
 
 from .batch import Batch
@@ -24,20 +23,17 @@ def sweep(batch: Batch) -> Counter[str]:
 
 
 def _parent(batch: Batch, edge: Edge) -> int:
-    return next(node.position for node in batch.nodes if node.table.oid == edge.parent)
+    return batch.resolver.tree.by_table[edge.parent].position
 
 
 def _sweep(batch: Batch, position: int, edge: Edge) -> int:
-    statement = swept(batch.writes[position], edge, batch.writes[_parent(batch, edge)])
+    writes = batch.writes[position]
+    statement = swept(writes, edge, batch.writes[_parent(batch, edge)])
+    journal = writes.journal.id if writes.journal else None
     total = 0
     for _ in range(_ROUNDS):
-        moved = 0
-        with batch.connection.transaction():
-            op = batch.begin_move(position)
-            with batch.connection.cursor(row_factory=scalar_row) as cursor:
-                moved = int(cursor.execute(statement, {"move": op}).fetchone() or 0)
-            if not moved:
-                raise Rollback
+        with batch.connection.cursor(row_factory=scalar_row) as cursor:
+            moved = int(cursor.execute(statement, {"journal": journal}).fetchone() or 0)
         if not moved:
             break
         total += moved

@@ -1,16 +1,38 @@
 """Gives rows that stayed their old values again, from the journal, where they hold ours still."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from psycopg import sql
 
 from ..compose import comma, ident, template
 from .outcome import Op, Outcome
-from .pieces import Piece, as_far_as_possible, refused, units
+from .pieces import Piece, Refusal, as_far_as_possible, refused, units
 from .sources import SQL, Source
 from .store import Store
+
+Pair = tuple[int, int]
+"""A journal row: its relation and its number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What is said of a row, if anything; ``stays`` in the journal, ``partly`` where some of its columns are done."""
+
+    said: str = ""
+    stays: bool = False
+    partly: bool = False
+
+
+_DONE = Verdict()
+_CHANGED = Verdict(said="changed since, kept")
+_GONE = Verdict(said="deleted or changed since, nothing to undo")
+_SUPERSEDED = Verdict(said="stays with the survivor, its own row is not back", stays=True)
+_WAITS = replace(_SUPERSEDED, partly=True)
 
 
 class Changes:
@@ -19,7 +41,6 @@ class Changes:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._statements: dict[tuple[int, ...], bytes] = {}
-        self._waiting: dict[int, Source] = {}
 
     def undo(self, op: Op, outcome: Outcome) -> bool:
         """Undo one operation; false where something of it is left."""
@@ -27,67 +48,67 @@ class Changes:
         for source in op.sources:
             if not source.undoable:
                 outcome.kept.append(f"{source.label}: its table or its key is gone, nothing to undo")
-        if not usable:
-            return False
-        left = {source.id: self._obstacles(source, op, outcome) for source in usable}
-        for relation, row in self._undo(usable, op, outcome):
-            left[relation].append(row)
+        seen = self._look(usable, op, hold=True)
+        wanted = [pair for pair, row in seen.items() if row["ours"] and not row["gone"] and not row["superseded"]]
+        undone, faults = self._undo(usable, op, wanted)
+        faults |= self._passed_over(usable, op, set(wanted) - undone - set(faults))
+        verdicts = {pair: faults.get(pair) or _verdict(row) for pair, row in seen.items()}
         for source in usable:
-            if left[source.id]:
-                self._waiting[source.id] = source
-            self.store.execute("forget", journal=source.relation, op=op.id, left=left[source.id])
-        return len(usable) == len(op.sources) and not any(left.values())
+            mine = {row: verdict for (relation, row), verdict in verdicts.items() if relation == source.id}
+            keys = [f"{source.label} ({seen[source.id, row]['key']})" for row in mine]
+            outcome.kept += [f"{key}: {v.said}" for key, v in zip(keys, mine.values(), strict=True) if v.said]
+            outcome.undone += Counter({source.label: sum(relation == source.id for relation, _ in undone)})
+            self._settle(source, op, mine)
+        return len(usable) == len(op.sources) and not any(verdict.stays for verdict in verdicts.values())
 
-    def _obstacles(self, source: Source, op: Op, outcome: Outcome) -> list[int]:
-        """Say what is kept because people changed it; give the journal rows that wait for an archived row."""
-        rows = self.store.rows(source.obstacles(self._left_by(source)), {"op": op.id})
-        outcome.kept += [f"{source.label} ({row['key']}): {_obstacle(row)}" for row in rows]
-        return [row["id"] for row in rows if row["waiting"]]
+    def _look(self, sources: Sequence[Source], op: Op, *, hold: bool) -> dict[Pair, Mapping[str, Any]]:
+        """What became of every row that the operation changed; ``hold`` keeps writers from it until the batch's end."""
+        found: dict[Pair, Mapping[str, Any]] = {}
+        for source in sources:
+            if hold:
+                self.store.connection.execute(source.hold(), {"op": op.id})
+            rows = self.store.rows(source.look(self.store.left_of(source)), {"op": op.id})
+            found |= {(source.id, row["id"]): row for row in rows}
+        return found
 
-    def _left_by(self, source: Source) -> list[Source]:
-        """Journals of the same table in which later changes wait: a run under other settings has one of its own."""
-        return [other for other in self._waiting.values() if other.table == source.table]
+    def _undo(self, sources: Sequence[Source], op: Op, wanted: Sequence[Pair]) -> tuple[set[Pair], dict[Pair, Verdict]]:
+        """All of it in one statement; else the units that moved together, and of a unit the rows.
 
-    def _undo(self, sources: Sequence[Source], op: Op, outcome: Outcome) -> Iterator[tuple[int, int]]:
-        """All of it in one statement; else each unit that moved together, and of a unit each row. Gives what is left."""
-        whole = partial(self._attempt, sources, op, outcome, None)
-        if refused(self.store.connection, whole) is None:
-            return
-        of_id = {source.id: source for source in sources}
-
-        def attempt(piece: Piece) -> str | None:
-            concerned = [source for source in sources if any(relation == source.id for relation, _ in piece)]
-            return refused(self.store.connection, partial(self._attempt, concerned, op, outcome, piece))
-
-        for unit in as_far_as_possible(units(self._moved_from(sources, op)), attempt):
-            for (pair,), why in as_far_as_possible([(pair,) for pair in unit], attempt).items():
-                label, key = of_id[pair[0]].label, self._key(of_id[pair[0]], pair[1])
-                outcome.kept.append(f"{label} ({key}): not moved back, {why}")
-                yield pair
-
-    def _moved_from(self, sources: Sequence[Source], op: Op) -> dict[tuple[int, int], list[int]]:
-        """For each journal row the merged rows that its references were moved away from: a moved key, and the rows that
-        hold it, name the same.
+        Gives what was undone, and what was refused and why.
         """
-        return {
+        undone: set[Pair] = set()
+
+        def attempt(pieces: Iterable[Piece]) -> Refusal | None:
+            rows, done = list(chain.from_iterable(pieces)), set[Pair]()
+            refusal = refused(self.store.connection, partial(self._attempt, sources, op, rows, done))
+            undone.update(done if refusal is None else ())
+            return refusal
+
+        if not wanted or attempt([tuple(wanted)]) is None:
+            return undone, {}
+        faults: dict[Pair, Verdict] = {}
+        for unit in as_far_as_possible(self._units(sources, op, wanted), attempt):
+            rows = as_far_as_possible([(pair,) for pair in unit], attempt)
+            faults |= {pair: Verdict(said=f"not moved back, {why}", stays=True) for (pair,), why in rows.items()}
+        return undone, faults
+
+    def _units(self, sources: Sequence[Source], op: Op, wanted: Sequence[Pair]) -> list[Piece]:
+        """A moved key and the rows that hold it were moved away from the same merged row."""
+        moved_from = {
             (source.id, row["id"]): row["moved_from"]
             for source in sources
             for row in self.store.rows(source.moved_from(), {"op": op.id})
         }
+        return units({pair: moved_from[pair] for pair in wanted})
 
-    def _key(self, source: Source, row: int) -> str:
-        (key,) = self.store.values(source.journal_key(), {"id": row})
-        return str(key)
-
-    def _attempt(self, sources: Sequence[Source], op: Op, outcome: Outcome, piece: Piece | None) -> None:
+    def _attempt(self, sources: Sequence[Source], op: Op, rows: Sequence[Pair], done: set[Pair]) -> None:
+        concerned = [source for source in sources if any(relation == source.id for relation, _ in rows)]
         values: dict[str, Any] = {"op": op.id}
-        for position, source in enumerate(sources):
-            rows = None if piece is None else [row for relation, row in piece if relation == source.id]
-            values[f"only{position}"] = rows
-        (counts,) = self.store.rows(self._statement(sources), values)
-        for position, source in enumerate(sources):
-            if counts[f"~undone{position}"]:
-                outcome.undone[source.label] += counts[f"~undone{position}"]
+        for position, source in enumerate(concerned):
+            values[f"only{position}"] = [row for relation, row in rows if relation == source.id]
+        (found,) = self.store.rows(self._statement(concerned), values)
+        for position, source in enumerate(concerned):
+            done.update((source.id, row) for row in found[f"~undone{position}"])
 
     def _statement(self, sources: Sequence[Source]) -> bytes:
         wanted = tuple(source.id for source in sources)
@@ -95,16 +116,36 @@ class Changes:
             self._statements[wanted] = _undo(sources).as_bytes(self.store.connection)
         return self._statements[wanted]
 
+    def _passed_over(self, sources: Sequence[Source], op: Op, rows: set[Pair]) -> dict[Pair, Verdict]:
+        """Rows that were there and then did not hold ours any more: the action of a foreign key came first."""
+        if not rows:
+            return {}
+        seen = self._look(sources, op, hold=False)
+        return {pair: _CHANGED for pair in rows if seen[pair]["changed"] or seen[pair]["ours"] or seen[pair]["gone"]}
 
-def _obstacle(row: dict[str, Any]) -> str:
+    def _settle(self, source: Source, op: Op, verdicts: Mapping[int, Verdict]) -> None:
+        """Forget what is done; of a row that waits in one column, the others."""
+        stay = [row for row, verdict in verdicts.items() if verdict.stays]
+        partly = [row for row in stay if verdicts[row].partly]
+        if partly:
+            self.store.connection.execute(source.settle(), {"op": op.id, "rows": partly})
+        self.store.execute("forget", journal=source.relation, op=op.id, left=stay)
+        if stay:
+            self.store.left[source.id] = source
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    if row["superseded"]:
+        return _SUPERSEDED
+    if row["gone"]:
+        return _GONE
     if row["waiting"]:
-        return "stays with the survivor, its own row is not back"
-    return "deleted or changed since, nothing to undo" if row["gone"] else "changed since, kept"
+        return _WAITS
+    return _CHANGED if row["changed"] else _DONE
 
 
 def _undo(sources: Sequence[Source]) -> sql.Composed:
-    counts = comma(
-        template("(SELECT count(*) FROM {}) AS {}").format(ident(f"~undone{i}"), ident(f"~undone{i}"))
-        for i in range(len(sources))
-    )
-    return SQL["undo"].format(updates=sql.SQL(",\n").join(source.undo(i) for i, source in enumerate(sources)), counts=counts)
+    names = [ident(f"~undone{i}") for i in range(len(sources))]
+    lists = [template('ARRAY(SELECT "~id" FROM {}) AS {}').format(name, name) for name in names]
+    updates = sql.SQL(",\n").join(source.undo(i) for i, source in enumerate(sources))
+    return SQL["undo"].format(updates=updates, undone=comma(lists))

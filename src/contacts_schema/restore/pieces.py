@@ -1,13 +1,16 @@
-"""Does as much as the data allows: what a row's fault stops as a whole goes on in pieces, each as long as that helps."""
+"""Does as much as the data allows: what a row's fault stops as a whole goes on in halves, as long as that helps."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection
 
-# Data that does not fit any more: a value out of range, a constraint. Everything else is no row's fault.
+# Data that does not fit any more: a value out of range, a constraint. Everything else is no row's fault, ...
 _ROW_FAULTS = ("22", "23")
+# ... but where a column has another type since, or may not be written: then none of the rows fits.
+_COLUMN_FAULTS = {"42804", "42846", "42883", "428C9"}
 
 P = TypeVar("P", bound=Hashable)
 
@@ -15,15 +18,24 @@ Piece = tuple[tuple[int, int], ...]
 """Rows of journals, each with its relation before it."""
 
 
-def refused(connection: Connection[Any], attempt: Callable[[], object]) -> str | None:
-    """Attempt something in a savepoint; gives which constraint or which code refused a row of it, None if nothing did."""
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Which constraint or which code refused a row; ``whole`` where it is no single row's."""
+
+    why: str
+    whole: bool
+
+
+def refused(connection: Connection[Any], attempt: Callable[[], object]) -> Refusal | None:
+    """Attempt something in a savepoint; gives what refused it, None if nothing did."""
     try:
         with connection.transaction():
             attempt()
     except psycopg.Error as error:
-        if error.sqlstate is None or error.sqlstate[:2] not in _ROW_FAULTS:
+        state = error.sqlstate or ""
+        if state[:2] not in _ROW_FAULTS and state not in _COLUMN_FAULTS:
             raise
-        return _why(error)
+        return Refusal(why=_why(error), whole=state in _COLUMN_FAULTS)
     return None
 
 
@@ -33,14 +45,26 @@ def _why(error: psycopg.Error) -> str:
     return f"{name} (SQLSTATE {error.sqlstate})" if name else f"SQLSTATE {error.sqlstate}"
 
 
-def as_far_as_possible(pieces: Iterable[P], attempt: Callable[[P], str | None]) -> dict[P, str]:
-    """Attempt every piece, again as long as that helps: one may wait for another. Gives what is left and why."""
-    left = dict.fromkeys(pieces, "")
-    while True:
-        faults = {piece: why for piece in left if (why := attempt(piece)) is not None}
-        if len(faults) in (0, len(left)):
+def as_far_as_possible(pieces: Iterable[P], attempt: Callable[[Sequence[P]], Refusal | None]) -> dict[P, str]:
+    """Attempt the pieces, again as long as that helps: one may wait for another. Gives what is left and why."""
+    left = list(pieces)
+    while left:
+        faults = _halved(left, attempt)
+        if len(faults) == len(left):
             return faults
-        left = faults
+        left = list(faults)
+    return {}
+
+
+def _halved(pieces: Sequence[P], attempt: Callable[[Sequence[P]], Refusal | None]) -> dict[P, str]:
+    """All together, else each half: few faults among many pieces are found in few attempts."""
+    refusal = attempt(pieces)
+    if refusal is None:
+        return {}
+    if len(pieces) == 1 or refusal.whole:
+        return dict.fromkeys(pieces, refusal.why)
+    middle = len(pieces) // 2
+    return _halved(pieces[:middle], attempt) | _halved(pieces[middle:], attempt)
 
 
 def units(rows: Mapping[tuple[int, int], Iterable[int]]) -> list[Piece]:

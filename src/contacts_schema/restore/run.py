@@ -1,5 +1,6 @@
 """Undoes batch after batch, newest first, each in one short transaction."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..retry import with_lock
 from ..settings import Settings
 from .changes import Changes
 from .outcome import Op, Outcome
-from .pieces import as_far_as_possible, refused
+from .pieces import Refusal, as_far_as_possible, refused
 from .sources import Source
 from .store import Store
 from .triggers import lock, resting
@@ -28,6 +29,7 @@ class Restore:
     def run(self) -> Outcome:
         """Undo every batch. What cannot be brought back stays archived and is listed in ``kept``."""
         self.store.execute("create_left")
+        self.store.execute("create_found")
         batches = self.store.column("batches", **self._source_values())
         self.progress.total(len(batches))
         outcome = Outcome()
@@ -77,35 +79,48 @@ class Restore:
         return self._bring_back(op, outcome) if op.kind == "archive" else self.changes.undo(op, outcome)
 
     def _bring_back(self, op: Op, outcome: Outcome) -> bool:
-        """Insert archived rows again, all at once; if a row's fault stands in the way, one by one."""
+        """Insert archived rows again, all at once; if a row's fault stands in the way, as many as possible."""
         (source,) = op.sources
         if source.table is None:
-            return not self._leave(source, op, outcome, "its table is gone")
-        faults: dict[int, str] = {}
+            return not self._leave(source, op, outcome, {}, "its table is gone")
+        before, faults = outcome.inserted, dict[int, str]()
         if refused(self.connection, partial(self._insert, source, op, outcome)) is not None:
-            rows = self.store.column("ids", relation=source.relation, op=op.id)
-            faults = as_far_as_possible(rows, partial(self._insert_one, source, op, outcome))
-        why = ", ".join(sorted({*faults.values()} - {""})) or "what it refers to is not back"
-        return not self._leave(source, op, outcome, why)
+            outcome.inserted = before
+            faults = self._insert_in_pieces(source, op, outcome)
+        return not self._leave(source, op, outcome, faults, "what it refers to is not back")
 
-    def _insert(self, source: Source, op: Op, outcome: Outcome, only: int | None = None) -> int:
-        ((rows,),) = self.connection.execute(source.insert(), {"op": op.id, "only": only}).fetchall()
-        outcome.inserted += rows
-        return int(rows)
+    def _insert_in_pieces(self, source: Source, op: Op, outcome: Outcome) -> dict[int, str]:
+        """Again as long as that helps: a row waits for the one that it refers to. Gives what is refused and why."""
 
-    def _insert_one(self, source: Source, op: Op, outcome: Outcome, row: int) -> str | None:
-        """Why the row is not back; "" where it waits for another."""
-        before = outcome.inserted
-        why = refused(self.connection, partial(self._insert, source, op, outcome, row))
-        return why if why is not None or outcome.inserted > before else ""
+        def attempt(rows: Sequence[int]) -> Refusal | None:
+            return refused(self.connection, partial(self._insert, source, op, outcome, rows))
 
-    def _leave(self, source: Source, op: Op, outcome: Outcome, why: str) -> bool:
+        left = self._rows(source, op)
+        while True:
+            faults = as_far_as_possible(left, attempt)
+            still = self._rows(source, op)
+            if len(still) in (0, len(left)):
+                return faults
+            left = still
+
+    def _rows(self, source: Source, op: Op) -> list[int]:
+        return self.store.column("ids", relation=source.relation, op=op.id)
+
+    def _insert(self, source: Source, op: Op, outcome: Outcome, only: Sequence[int] | None = None) -> None:
+        values = {"op": op.id, "only": None if only is None else list(only)}
+        (row,) = self.store.rows(source.insert(), values)
+        outcome.inserted += row["rows"]
+
+    def _leave(self, source: Source, op: Op, outcome: Outcome, faults: Mapping[int, str], otherwise: str) -> bool:
         """Say what is left of an operation in the archive, if anything; what refers to it stays too."""
-        keys = self.store.values(source.left_keys(), {"op": op.id})
-        if keys:
-            self.store.execute("note_left", ops=[op.id], archive=source.relation)
-            outcome.kept += [f"{source.label} ({key}): stays in the archive, {why}" for key in keys]
-        return bool(keys)
+        left = self.store.rows(source.left_keys(), {"op": op.id})
+        if left:
+            self.store.left[source.id] = source
+            self.store.execute("note_left", op=op.id, archive=source.relation)
+        outcome.kept += [
+            f"{source.label} ({row['key']}): stays in the archive, {faults.get(row['id'], otherwise)}" for row in left
+        ]
+        return bool(left)
 
     def _source_values(self) -> dict[str, Any]:
         return {"source": self.target.oid, "source_schema": self.target.schema, "source_name": self.target.name}

@@ -1,6 +1,6 @@
 """An archive or journal table beside the table it came from, as that one is shaped today. Composes statements."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,7 +8,7 @@ from psycopg import sql
 
 from ..archive import key
 from ..catalog.facts import Column, Table
-from ..compose import NOTHING, Fragment, comma, differ, every, fragment, ident, identical, some, template
+from ..compose import NOTHING, TRUE, Fragment, comma, differ, every, fragment, ident, identical, some, template
 from ..merge.statements import new, of, old, source
 from ..sql import load
 
@@ -79,43 +79,64 @@ class Source:
 
     # The journal
 
-    def journal_key(self) -> sql.Composed:
-        return SQL["journal_key"].format(key=self.key_text(), journal=self.relation)
-
     def moved_from(self) -> sql.Composed:
         sources = template("ARRAY[{}]::bigint[]").format(comma(source(n) for n in self.moving))
         return SQL["moved_from"].format(sources=sources, journal=self.relation)
 
+    def hold(self) -> sql.Composed:
+        """Lock the rows that an operation changed; those without a primary key are found once, and where they are noted."""
+        if self.keys:
+            return SQL["hold"].format(table=self.target, journal=self.relation, same_row=self._same_row)
+        relation, matched = sql.Literal(self.id), self._matched()
+        return SQL["find"].format(table=self.target, relation=relation, matched=matched)
+
+    def look(self, later: Sequence["Source"]) -> sql.Composed:
+        """What became of them; ``later`` are sources of this table in which something is left that was done later."""
+        row: Fragment = template('{} AS "~t"').format(self.target)
+        same_row: Fragment = self._same_row
+        if not self.keys:
+            row = template('(SELECT "~id" AS "~found" FROM pg_temp."~found" WHERE "~relation" = {}) AS "~t"').format(
+                sql.Literal(self.id)
+            )
+            same_row = sql.SQL('"~t"."~found" = "~j"."~id"')
+        gone = sql.SQL('("~t".ctid IS NULL)') if self.keys else sql.SQL('("~t"."~found" IS NULL)')
+        return SQL["look"].format(
+            journal=self.relation,
+            key=self.key_text("~j"),
+            row=row,
+            same_row=same_row,
+            gone=gone,
+            waiting=some(self._waiting(n) for n in self.moving),
+            superseded=some(self._superseded(later, gone)),
+            changed=some(self._changed(n) for n in self.moving if n in self.columns and self.keys),
+            ours=some(self._ours(n) for n in self._settable),
+        )
+
     def undo(self, position: int) -> sql.Composed:
+        found = template(', (SELECT * FROM pg_temp."~found" WHERE "~relation" = {}) AS "~f"').format(sql.Literal(self.id))
         return SQL["undo_table"].format(
             undone=ident(f"~undone{position}"),
             only=sql.Placeholder(f"only{position}"),
             table=self.target,
             journal=self.relation,
             values=comma(self._value(n) for n in self._settable),
-            matched=NOTHING if self.keys else self._matched(),
-            same_row=self._same_row("~t"),
+            found=NOTHING if self.keys else found,
+            same_row=self._same_row,
             ours=some(self._ours(n) for n in self._settable),
         )
 
-    def obstacles(self, later: Sequence["Source"]) -> sql.Composed:
-        """Journal rows that will not be undone; ``later`` are this table's journals in which later changes wait."""
-        row: Fragment = template('{} AS "~t"').format(self.target)
-        if not self.keys:
-            row = template('(SELECT "~m"."~id" AS "~mid" FROM {}) AS "~t"').format(self._subquery())
-        gone = sql.SQL('("~t".ctid IS NULL)') if self.keys else sql.SQL('("~t"."~mid" IS NULL)')
-        watched = [n for n in self.moving if n in self.columns] if self.keys else []
-        return SQL["obstacles"].format(
-            journal=self.relation,
-            key=self.key_text("~j"),
-            row=row,
-            same_row=self._same_row("~t") if self.keys else sql.SQL('"~t"."~mid" = "~j"."~id"'),
-            gone=gone,
-            waiting=some([*(self._waiting(n) for n in self.moving), *self._superseded(later)]),
-            changed=template("(NOT {} AND {})").format(
-                gone, some(template("({} AND NOT {})").format(self._set(n), self._still(n)) for n in watched)
-            ),
-        )
+    def settle(self) -> sql.Composed:
+        """Of a row that waits in one of its columns the others are done: as it is now it will be found again."""
+        done = {n: self._done(n) for n in self.numbers}
+        values = [
+            template("{} = CASE WHEN {} THEN {} ELSE {} END").format(column, condition, old(n), column)
+            for n, condition in done.items()
+            for column in (new(n), *((key(n),) if n in self.keys else ()))
+        ]
+        return SQL["settle"].format(journal=self.relation, values=comma(values))
+
+    def _done(self, number: int) -> Fragment:
+        return template("NOT {}").format(self._waiting(number)) if number in self.moving else TRUE
 
     @cached_property
     def _shared(self) -> list[int]:
@@ -138,10 +159,17 @@ class Source:
         base = "text" if column.category == "S" else column.base_type
         return template("CAST({} AS {})").format(value, fragment(base))
 
-    def _still(self, number: int) -> Fragment:
-        """The column holds what we put there."""
-        now, ours = self._t(number), self._typed(number, of("~j", new(number)))
-        return identical([self._compared(number, now)], [self._compared(number, ours)])
+    def _holds(self, number: int, kept: Callable[[int], sql.Identifier]) -> Fragment:
+        """The column holds what the journal has as ``old`` or as ``new``."""
+        if not self.keys:  # found by all that it holds
+            return TRUE if kept is new else sql.SQL("false")
+        now, then = self._t(number), self._typed(number, of("~j", kept(number)))
+        return identical([self._compared(number, now)], [self._compared(number, then)])
+
+    def _changed(self, number: int) -> Fragment:
+        """The merge changed the column, and people have since."""
+        held = template("({} OR {})").format(self._holds(number, new), self._holds(number, old))
+        return template("({} AND NOT {})").format(self._set(number), held)
 
     def _compared(self, number: int, value: Fragment) -> Fragment:
         """Images compare by type: lengths and domains are put aside."""
@@ -158,36 +186,44 @@ class Source:
             of("~j", source(number))
         )
 
-    def _superseded(self, later: Sequence["Source"]) -> list[Fragment]:
-        """A later change of the same row waits still: this one's turn comes when that one is undone."""
-        if not self.keys:
-            return []
-        return [
-            template('EXISTS (SELECT FROM {} AS "~s" WHERE "~s"."~op" > "~j"."~op" AND {})').format(
-                other.relation,
-                every(
-                    template("{} {} {}").format(
-                        of("~s", other.former_key(n)), fragment(self.columns[n].equality or "="), of("~j", key(n))
-                    )
-                    for n in self.keys
-                ),
+    def _superseded(self, later: Sequence["Source"], gone: Fragment) -> Iterator[Fragment]:
+        """What was done to the same row later is not undone yet: this change's turn comes after that one's."""
+        for other in later:
+            same = self._known_later(other, gone)
+            if same is not None:
+                yield template('EXISTS (SELECT FROM {} AS "~s" WHERE "~s"."~op" > "~j"."~op" AND {})').format(
+                    other.relation, same
+                )
+
+    def _known_later(self, other: "Source", gone: Fragment) -> Fragment | None:
+        if self.keys and other.keys == self.keys:
+            return every(
+                template("{} {} {}").format(
+                    of("~s", other.former_key(n)), fragment(self.columns[n].equality or "="), of("~j", key(n))
+                )
+                for n in self.keys
             )
-            for other in later
-            if other.keys == self.keys
-        ]
+        if self.keys or other.kind == "archive" or other.numbers != self.numbers:
+            return None
+        # Such rows are known by what they hold: as this change left the row, the later one found it.
+        held, left = ([of(a, c(n)) for n in self._shared] for a, c in (("~s", old), ("~j", new)))
+        return template("{} AND {} = {}").format(gone, _image(held), _image(left))
 
     def former_key(self, number: int) -> sql.Identifier:
-        """The journal's column for what the key was before the change."""
+        """The column for what the key was before the change."""
+        if self.kind == "archive":
+            return ident(self.names[number])
         return old(number) if number in self.numbers else key(number)
 
     def _beside(self, number: int) -> Fragment:
-        """The row that this reference leads to is in the same archive still."""
-        return template('EXISTS (SELECT FROM {} AS "~b" WHERE "~b"."~op" = "~j"."~op" AND "~b"."~row" = {})').format(
-            self.relation, of("~j", source(number))
-        )
+        """The row that this reference leads to is in the same archive still, and not asked for together with this one."""
+        return template(
+            'EXISTS (SELECT FROM {} AS "~b" WHERE "~b"."~op" = "~j"."~op" AND "~b"."~row" = {}'
+            ' AND NOT "~b"."~id" = ANY (%(only)s::bigint[]))'
+        ).format(self.relation, of("~j", source(number)))
 
     def _ours(self, number: int) -> Fragment:
-        conditions = [self._set(number), self._still(number)]
+        conditions = [self._set(number), self._holds(number, new)]
         if number in self.moving:
             conditions.append(template("NOT {}").format(self._waiting(number)))
         return template("({})").format(every(conditions))
@@ -200,36 +236,26 @@ class Source:
             self._t(number),
         )
 
-    def _same_row(self, alias: str) -> Fragment:
+    @cached_property
+    def _same_row(self) -> Fragment:
         if not self.keys:
-            return sql.SQL('"~m"."~id" = "~j"."~id" AND "~t".ctid = "~m"."~tid" AND "~t".tableoid = "~m"."~rel"')
+            return sql.SQL('"~f"."~id" = "~j"."~id" AND "~t".ctid = "~f"."~tid" AND "~t".tableoid = "~f"."~rel"')
         return every(
             template("{} {} {}").format(
-                of(alias, ident(self.columns[n].name)), fragment(self.columns[n].equality or "="), of("~j", key(n))
+                of("~t", ident(self.columns[n].name)), fragment(self.columns[n].equality or "="), of("~j", key(n))
             )
             for n in self.keys
         )
 
-    # Rows without a primary key
-
-    def _subquery(self) -> sql.Composed:
-        """The same pairing of journal and rows, standing alone."""
-        return template(self._matched_text().removeprefix(", ")).format(**self._matched_parts())
-
-    def _matched_text(self) -> str:
-        return SQL["matched"].as_string(None).split("\n", 1)[1]
-
     def _matched(self) -> sql.Composed:
-        return template(self._matched_text()).format(**self._matched_parts())
-
-    def _matched_parts(self) -> dict[str, Fragment]:
-        return {
-            "journal": self.relation,
-            "table": self.target,
-            "journal_image": _image([new(n) for n in self._shared]),
-            "table_image": _image([of("~s", ident(self.columns[n].name)) for n in self._shared]),
-            "candidate": some(self._refers_alike(n) for n in self.moving if n in self.columns),
-        }
+        """Rows without a primary key, each beside the journal's row that tells of it."""
+        return SQL["matched"].format(
+            journal=self.relation,
+            table=self.target,
+            journal_image=_image([new(n) for n in self._shared]),
+            table_image=_image([of("~s", ident(self.columns[n].name)) for n in self._shared]),
+            candidate=some(self._refers_alike(n) for n in self.moving if n in self.columns),
+        )
 
     def _refers_alike(self, number: int) -> Fragment:
         """The row may be one of the journal's, by one reference. Each is asked for on its own: the planner can hash that."""
@@ -239,7 +265,7 @@ class Source:
         return template('EXISTS (SELECT FROM {} AS "~e" WHERE "~e"."~op" = %(op)s AND {})').format(self.relation, equal)
 
 
-def _image(columns: list[Fragment]) -> Fragment:
+def _image(columns: Sequence[Fragment]) -> Fragment:
     """A row's text, hashed: equal images have equal hashes whatever their types can compare."""
     return template("pg_catalog.md5(ROW({})::text)").format(comma(columns))
 

@@ -14,10 +14,15 @@ from .sources import SQL, Source
 
 
 class Store:
-    """Runs the restore's statements in one private schema."""
+    """Runs the restore's statements in one private schema; ``left`` are sources of which something is not undone."""
 
     def __init__(self, connection: Connection[Any], schema: str) -> None:
         self.connection, self.schema = connection, schema
+        self.left: dict[int, Source] = {}
+
+    def left_of(self, source: Source) -> list[Source]:
+        """Where something of the same table is left that was done later: a run under other settings has its own."""
+        return [other for other in self.left.values() if other.table == source.table]
 
     @cached_property
     def sources(self) -> Mapping[int, Source]:

@@ -87,6 +87,11 @@ FROM pg_temp."~work" JOIN {table} AS {table_name} ON {joined}
 WHERE "~work"."~n" > %(after)s AND "~work"."~n" <= %(end)s
 WINDOW w AS (PARTITION BY "~work"."~n" ORDER BY {survivor_order})
 
+-- name: has_none
+-- No row was merged into this one by the run at hand.
+NOT EXISTS (SELECT FROM {archive} AS "~a" JOIN {ops} AS "~o" ON "~o".id = "~a"."~op" JOIN {batches} AS "~b" ON "~b".id = "~o".batch
+            WHERE {same_key} AND "~b".run = %(run)s)
+
 -- name: take_duplicates
 -- Two kinds of lock. FOR UPDATE on the duplicates: it waits for an insert that refers to one of them, and makes later
 -- ones wait. FOR NO KEY UPDATE on the survivors: a writer may still refer to them. SKIP LOCKED: to wait while holding
@@ -302,18 +307,23 @@ SELECT (SELECT count(*) FROM "~found") AS found, (SELECT count(*) FROM "~moved")
 
 -- name: sweep
 -- References without a foreign key that lead to a merged row all the same: written past the forwarding triggers, by a
--- transaction that was open or by a trigger of the user's. Lock: FOR NO KEY UPDATE, SKIP LOCKED.
+-- transaction that was open or by a trigger of the user's. They are noted beside that row, to go back when it has.
+-- Lock: FOR NO KEY UPDATE, SKIP LOCKED.
 WITH "~found" AS (
-    SELECT {name}.tableoid AS "~rel", {name}.ctid AS "~tid"{found}
-    FROM {archive} AS "~a" JOIN {parent} AS "~s" ON {survivor} JOIN {table} AS {name} ON {joined}
-    WHERE {condition} AND NOT EXISTS (SELECT FROM {parent} AS "~x" WHERE {present})
+    SELECT {name}.tableoid AS "~rel", {name}.ctid AS "~tid", "~o".batch AS "~batch"{found}
+    FROM {archive} AS "~a" JOIN {ops} AS "~o" ON "~o".id = "~a"."~op"
+    JOIN {parent} AS "~s" ON {survivor} JOIN {table} AS {name} ON {joined}
+    WHERE (SELECT {condition} FROM (SELECT {name}.*) AS {name}) AND NOT EXISTS (SELECT FROM {parent} AS "~x" WHERE {present})
     FOR NO KEY UPDATE OF {name} SKIP LOCKED
+), "~op" AS (
+    INSERT INTO {ops} (batch, kind, relations) SELECT DISTINCT "~batch", 'move', ARRAY[%(journal)s::bigint] FROM "~found"
+    RETURNING id, batch
 ), "~moved" AS (
-    UPDATE {table} AS {name} SET {values} FROM "~found"
+    UPDATE {table} AS {name} SET {values} FROM "~found" JOIN "~op" ON "~op".batch = "~found"."~batch"
     WHERE {name}.ctid = "~found"."~tid" AND coalesce({name}.tableoid = "~found"."~rel", false)
-    RETURNING {journaled}
+    RETURNING "~op".id, {journaled}
 ), "~journal" AS (
-    INSERT INTO {journal} ({columns}) SELECT %(move)s, "~moved".* FROM "~moved"
+    INSERT INTO {journal} ({columns}) SELECT "~moved".* FROM "~moved"
 )
 SELECT count(*) AS moved FROM "~moved"
 
@@ -331,7 +341,7 @@ WITH "~gone" AS (
 SELECT count(*) AS rows FROM "~gone"
 
 -- name: fill
--- Empty columns of the survivors take the first value that a duplicate had. After the delete: a unique value may move.
+-- (IS DISTINCT FROM NULL, because a composite value of NULLs IS NULL and is a value all the same.) Empty columns of the survivors take the first value that a duplicate had. After the delete: a unique value may move.
 WITH "~filled" AS (
     UPDATE {table} AS {name} SET {values}
     FROM (SELECT DISTINCT {keeper_key} FROM {archive} AS "~a" WHERE "~a"."~op" = %(op)s) AS "~s", {table} AS "~before"

@@ -5,7 +5,8 @@ WHERE r.source = %(source)s OR (r.source_schema = %(source_schema)s AND r.source
 ORDER BY b.id DESC
 
 -- name: ops
-SELECT o.id, o.kind, o.relations FROM {schema}.op AS o WHERE o.batch = %(batch)s ORDER BY o.id DESC
+-- Backwards: what was filled, the archived rows, what was moved. (What was swept up at the end is noted last.)
+SELECT o.id, o.kind, o.relations FROM {schema}.op AS o WHERE o.batch = %(batch)s ORDER BY o.kind = 'move', o.id DESC
 
 -- name: relations
 SELECT r.id, r.kind, r.name, r.source::bigint AS source, r.source_schema, r.source_name, r.numbers, r.names, r.keys, r.key_names, r.moving,
@@ -17,7 +18,7 @@ FROM {schema}.relation AS r
 CREATE TEMPORARY TABLE IF NOT EXISTS "~left" ("~row" bigint NOT NULL) ON COMMIT DELETE ROWS
 
 -- name: note_left
-INSERT INTO pg_temp."~left" SELECT "~row" FROM {archive} WHERE "~op" = ANY (%(ops)s)
+INSERT INTO pg_temp."~left" SELECT "~row" FROM {archive} WHERE "~op" = %(op)s
 
 -- name: lock_tables
 -- Lock: ROW EXCLUSIVE; SHARE ROW EXCLUSIVE where triggers rest, for one batch, so that no writer misses them.
@@ -28,49 +29,65 @@ LOCK TABLE {tables} IN {mode} MODE
 -- else may have its key by now. Assigned, not cast: a value that no longer fits is refused.
 WITH "~back" AS (
     DELETE FROM {archive} AS "~j"
-    WHERE "~j"."~op" = %(op)s AND (%(only)s::bigint IS NULL OR ("~j"."~id" = %(only)s AND NOT {beside})) AND NOT {waiting}
+    WHERE "~j"."~op" = %(op)s AND (%(only)s::bigint[] IS NULL OR ("~j"."~id" = ANY (%(only)s::bigint[]) AND NOT {beside})) AND NOT {waiting}
     RETURNING *
 ), "~in" AS (
     INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {archived} FROM "~back" RETURNING 1
 )
 SELECT count(*) AS rows FROM "~in"
 
--- name: undo
--- Give changed rows their old values where they still hold ours, one UPDATE a table, all in one statement.
-WITH {updates}
-SELECT {counts}
+-- name: create_found
+-- Where the rows without a primary key are that the batch at hand changed.
+CREATE TEMPORARY TABLE IF NOT EXISTS "~found" ("~relation" bigint NOT NULL, "~id" bigint NOT NULL, "~rel" oid NOT NULL, "~tid" tid NOT NULL) ON COMMIT DELETE ROWS
 
--- name: undo_table
-{undone} AS (
-    UPDATE {table} AS "~t" SET {values} FROM {journal} AS "~j"{matched}
-    WHERE "~j"."~op" = %(op)s AND ({only}::bigint[] IS NULL OR "~j"."~id" = ANY ({only}::bigint[])) AND {same_row} AND {ours}
-    RETURNING 1
-)
+-- name: hold
+-- Until the batch's end nobody changes a row between the look at it and its update. Lock: FOR NO KEY UPDATE on the
+-- rows that the operation changed.
+SELECT FROM {table} AS "~t" JOIN {journal} AS "~j" ON {same_row} WHERE "~j"."~op" = %(op)s FOR NO KEY UPDATE OF "~t"
+
+-- name: find
+-- The same for rows without a primary key. A row that changed between the look and the lock is another one by then.
+INSERT INTO pg_temp."~found"
+SELECT {relation}, "~m"."~id", "~t".tableoid, "~t".ctid
+FROM ({matched}) AS "~m" JOIN {table} AS "~t" ON "~t".ctid = "~m"."~tid" AND "~t".tableoid = "~m"."~rel"
+FOR NO KEY UPDATE OF "~t"
 
 -- name: matched
 -- A row without a primary key is known by its image; rows with one image are interchangeable.
-, (
-    SELECT "~c"."~tid", "~c"."~rel", "~i"."~id"
-    FROM (SELECT "~id", {journal_image} AS "~image", row_number() OVER (PARTITION BY {journal_image} ORDER BY "~id") AS "~n"
-          FROM {journal} WHERE "~op" = %(op)s) AS "~i"
-    JOIN (SELECT "~s".ctid AS "~tid", "~s".tableoid AS "~rel", {table_image} AS "~image",
-                 row_number() OVER (PARTITION BY {table_image} ORDER BY "~s".ctid) AS "~n"
-          FROM {table} AS "~s" WHERE {candidate}) AS "~c"
-      ON "~c"."~image" = "~i"."~image" AND "~c"."~n" = "~i"."~n"
-) AS "~m"
+SELECT "~c"."~tid", "~c"."~rel", "~i"."~id"
+FROM (SELECT "~id", {journal_image} AS "~image", row_number() OVER (PARTITION BY {journal_image} ORDER BY "~id") AS "~n"
+      FROM {journal} WHERE "~op" = %(op)s) AS "~i"
+JOIN (SELECT "~s".ctid AS "~tid", "~s".tableoid AS "~rel", {table_image} AS "~image",
+             row_number() OVER (PARTITION BY {table_image} ORDER BY "~s".ctid) AS "~n"
+      FROM {table} AS "~s" WHERE {candidate}) AS "~c"
+  ON "~c"."~image" = "~i"."~image" AND "~c"."~n" = "~i"."~n"
 
--- name: obstacles
--- What will not be undone, and why: the row is gone, or was changed since, or its old reference is not back.
-SELECT "~j"."~id" AS id, {key} AS key, {gone} AS gone, {waiting} AS waiting, {changed} AS changed
+-- name: look
+-- What became of each row that an operation changed: whether it is gone, waits for a row that is not back, was changed
+-- later by a merge that is not undone yet, was changed by people, or holds ours.
+SELECT "~j"."~id" AS id, {key} AS key, {gone} AS gone, {waiting} AS waiting, {superseded} AS superseded,
+       (NOT {gone} AND {changed}) AS changed, {ours} AS ours
 FROM {journal} AS "~j" LEFT JOIN {row} ON {same_row}
-WHERE "~j"."~op" = %(op)s AND ({gone} OR {waiting} OR {changed})
+WHERE "~j"."~op" = %(op)s ORDER BY "~j"."~id"
+
+-- name: undo
+-- Give changed rows their old values where they still hold ours, one UPDATE a table, all in one statement.
+WITH {updates}
+SELECT {undone}
+
+-- name: undo_table
+{undone} AS (
+    UPDATE {table} AS "~t" SET {values} FROM {journal} AS "~j"{found}
+    WHERE "~j"."~op" = %(op)s AND "~j"."~id" = ANY ({only}::bigint[]) AND {same_row} AND {ours}
+    RETURNING "~j"."~id"
+)
 
 -- name: moved_from
 -- The merged rows that each row's references were moved away from.
 SELECT "~id" AS id, pg_catalog.array_remove({sources}, NULL) AS moved_from FROM {journal} WHERE "~op" = %(op)s ORDER BY "~id"
 
--- name: journal_key
-SELECT {key} AS key FROM {journal} WHERE "~id" = %(id)s
+-- name: settle
+UPDATE {journal} AS "~j" SET {values} WHERE "~op" = %(op)s AND "~id" = ANY (%(rows)s::bigint[])
 
 -- name: forget
 DELETE FROM {journal} WHERE "~op" = %(op)s AND NOT "~id" = ANY (%(left)s::bigint[])
@@ -79,7 +96,7 @@ DELETE FROM {journal} WHERE "~op" = %(op)s AND NOT "~id" = ANY (%(left)s::bigint
 SELECT "~id" AS id FROM {relation} WHERE "~op" = %(op)s ORDER BY "~id"
 
 -- name: left_keys
-SELECT {keys} AS key FROM {relation} WHERE "~op" = %(op)s ORDER BY "~id"
+SELECT "~id" AS id, {keys} AS key FROM {relation} WHERE "~op" = %(op)s ORDER BY "~id"
 
 -- name: finish_ops
 DELETE FROM {schema}.op WHERE batch = %(batch)s AND NOT id = ANY (%(left)s::bigint[])

@@ -1,0 +1,223 @@
+"""What stands in the way of a restore holds up nothing else, harms nobody else's rows, and is told once."""
+
+from __future__ import annotations
+
+import threading
+
+import psycopg
+import pytest
+
+from contacts_schema.settings import Reference
+from sandbox.trial import add_constraint, drop_constraint, merge, query, restore, run
+
+CONTACTS = "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text, email text);"
+PAIR = CONTACTS + "INSERT INTO contacts VALUES (1, 1, 'a'), (2, 1, 'a');"
+TWO_PAIRS = PAIR + "INSERT INTO contacts VALUES (3, 1, 'b'), (4, 1, 'b');"
+CHAIN = CONTACTS + "INSERT INTO contacts VALUES (1, 1, 'z'), (2, 1, 'a'), (3, 1, 'a');"
+CALLS = "CREATE TABLE calls (id int PRIMARY KEY, caller int REFERENCES contacts, callee int REFERENCES contacts);"
+NOTES = "CREATE TABLE notes (contact_id int REFERENCES contacts, note text);"
+MESSAGES = "CREATE TABLE messages (id int PRIMARY KEY, contact_id int REFERENCES contacts);"
+LOCKED = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR NO KEY%'"
+
+
+def two_runs(url, **second):
+    """3 goes to 2, and in another run 2 to 1."""
+    merge(url)
+    drop_constraint(url)
+    run(url, "UPDATE contacts SET phone = 'a' WHERE id = 1")
+    merge(url, **second)
+    drop_constraint(url)
+
+
+def test_a_row_of_other_people_under_a_former_key_is_not_touched(database_url):
+    run(database_url, CHAIN, "CREATE TABLE profiles (contact_id int PRIMARY KEY REFERENCES contacts, bio text)")
+    run(database_url, "INSERT INTO profiles VALUES (3, 'three')")
+    two_runs(database_url)
+    run(database_url, "INSERT INTO contacts VALUES (2, 1, 'new'); INSERT INTO profiles VALUES (2, 'of other people')")
+
+    kept = restore(database_url).kept
+
+    assert query(database_url, "TABLE profiles ORDER BY 1") == [(1, "three"), (2, "of other people")]
+    assert "public.profiles (contact_id=2): stays with the survivor, its own row is not back" in kept
+
+
+def test_what_was_filled_waits_for_the_row_that_a_later_run_archived(database_url):
+    run(database_url, CONTACTS)
+    run(database_url, "INSERT INTO contacts VALUES (0, 1, 'z', NULL), (1, 1, 'a', NULL), (2, 1, 'a', 'two@example.org')")
+    before = query(database_url, "SELECT id, email FROM contacts ORDER BY 1")
+    merge(database_url, fill=("email",))
+    drop_constraint(database_url)
+    run(database_url, "UPDATE contacts SET phone = 'a' WHERE id = 0")
+    merge(database_url, survivor_order="id")
+    drop_constraint(database_url)
+    run(database_url, "INSERT INTO contacts VALUES (1, 1, 'new', 'two@example.org')")
+
+    restore(database_url)
+
+    assert query(database_url, "SELECT email FROM contacts WHERE phone = 'new'") == [("two@example.org",)]
+    run(database_url, "DELETE FROM contacts WHERE phone = 'new'")
+    assert restore(database_url).kept == ()
+    assert query(database_url, "SELECT id, email FROM contacts ORDER BY 1") == before
+
+
+def test_a_reference_waits_for_its_row_that_a_later_run_archived(database_url):
+    run(database_url, CHAIN, "CREATE TABLE tags (id int PRIMARY KEY, contact_id int UNIQUE REFERENCES contacts)")
+    run(database_url, "INSERT INTO tags VALUES (10, 1), (30, 3)")
+    two_runs(database_url, collisions=((None, "tags", "merge"),))
+    run(database_url, "INSERT INTO tags VALUES (30, NULL)")
+
+    restore(database_url)
+    run(database_url, "DELETE FROM tags WHERE contact_id IS NULL")
+
+    assert restore(database_url).kept == ()
+    assert query(database_url, "TABLE tags ORDER BY 1") == [(10, 1), (30, 3)]
+
+
+def test_one_of_several_like_rows_without_a_key_is_no_obstacle_to_the_others(database_url):
+    run(database_url, TWO_PAIRS, "INSERT INTO contacts VALUES (5, 1, 'a')", NOTES)
+    run(database_url, "INSERT INTO notes VALUES (2, 'x'), (5, 'x'), (4, 'y')")
+    merge(database_url)
+    run(database_url, "ALTER TABLE notes ADD CONSTRAINT not_four CHECK (contact_id <> 4)")
+
+    kept = restore(database_url).kept
+
+    assert query(database_url, "TABLE notes ORDER BY 1") == [(2, "x"), (3, "y"), (5, "x")]
+    assert kept == ("public.notes (a row without a primary key): not moved back, not_four (SQLSTATE 23514)",)
+
+
+@pytest.mark.parametrize("key", ["id int PRIMARY KEY", "id int"], ids=["primary key", "no primary key"])
+def test_of_two_references_one_waits_and_follows_later(database_url, key):
+    run(database_url, TWO_PAIRS, CALLS.replace("id int PRIMARY KEY", key), "INSERT INTO calls VALUES (7, 2, 4)")
+    merge(database_url)
+    run(database_url, "INSERT INTO contacts VALUES (2, 1, 'taken')")
+
+    first = restore(database_url).kept
+
+    assert query(database_url, "TABLE calls") == [(7, 1, 4)]
+    assert len(first) == 2
+    run(database_url, "DELETE FROM contacts WHERE phone = 'taken'")
+    assert restore(database_url).kept == ()
+    assert query(database_url, "TABLE calls") == [(7, 2, 4)]
+
+
+def test_a_row_is_listed_once_whatever_keeps_it(database_url):
+    run(database_url, TWO_PAIRS, CALLS, "INSERT INTO calls VALUES (7, 2, 4)")
+    merge(database_url)
+    run(database_url, "INSERT INTO contacts VALUES (2, 1, 'taken'); ALTER TABLE calls ADD CHECK (callee <> 4)")
+
+    kept = restore(database_url).kept
+
+    assert len([line for line in kept if "calls" in line]) == 1
+
+
+def test_without_a_key_a_row_of_two_runs_comes_back_in_two_steps(database_url):
+    run(database_url, CHAIN, NOTES, "INSERT INTO notes VALUES (3, 'x')")
+    two_runs(database_url)
+    run(database_url, "INSERT INTO contacts VALUES (2, 1, 'new')")
+
+    restore(database_url)
+    run(database_url, "DELETE FROM contacts WHERE phone = 'new'")
+
+    assert restore(database_url).kept == ()
+    assert query(database_url, "TABLE notes") == [(3, "x")]
+
+
+def test_a_column_of_another_type_keeps_its_rows_and_not_the_others(database_url):
+    run(database_url, TWO_PAIRS, MESSAGES, "INSERT INTO messages VALUES (7, 2)")
+    run(database_url, "UPDATE contacts SET email = '{}'")
+    merge(database_url)
+    run(database_url, "ALTER TABLE contacts ALTER email TYPE jsonb USING email::jsonb")
+
+    kept = restore(database_url).kept
+
+    assert kept == (
+        "public.contacts (id=2): stays in the archive, SQLSTATE 42804",
+        "public.contacts (id=4): stays in the archive, SQLSTATE 42804",
+        "public.messages (id=7): stays with the survivor, its own row is not back",
+    )
+
+
+def test_each_archived_row_is_listed_with_its_own_cause(database_url):
+    run(database_url, "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text, parent int)")
+    run(database_url, "INSERT INTO contacts VALUES (1, 1, 'a', NULL), (2, 1, 'a', NULL), (3, 1, 'a', 2)")
+    parent = (Reference(table="contacts", column="parent"),)
+    merge(database_url, references=parent)
+    run(database_url, "INSERT INTO contacts VALUES (2, 1, 'new')")
+
+    assert restore(database_url, references=parent).kept == (
+        "public.contacts (id=2): stays in the archive, contacts_pkey (SQLSTATE 23505)",
+        "public.contacts (id=3): stays in the archive, what it refers to is not back",
+    )
+
+
+def test_what_was_swept_up_at_the_end_never_leads_to_a_stranger(database_url):
+    logs = (Reference(table="logs", column="contact_id"),)
+    run(database_url, PAIR, "CREATE TABLE logs (id int PRIMARY KEY, contact_id int); INSERT INTO logs VALUES (5, 2)")
+    merge(database_url, references=logs)
+    run(database_url, "SET session_replication_role = replica; INSERT INTO logs VALUES (6, 2)")
+    add_constraint(database_url, references=logs)
+    assert query(database_url, "TABLE logs ORDER BY 1") == [(5, 1), (6, 1)]
+    drop_constraint(database_url, references=logs)
+    run(database_url, "INSERT INTO contacts VALUES (2, 1, 'a stranger')")
+
+    assert len(restore(database_url, references=logs).kept) == 3
+    assert query(database_url, "TABLE logs ORDER BY 1") == [(5, 1), (6, 1)]
+
+    run(database_url, "DELETE FROM contacts WHERE phone = 'a stranger'")
+    assert restore(database_url, references=logs).kept == ()
+    assert query(database_url, "TABLE logs ORDER BY 1") == [(5, 2), (6, 2)]
+
+
+def test_a_condition_may_name_columns_that_contacts_has_too(database_url):
+    """The last look for such references asked for the condition beside the archive, where the name meant two things."""
+    logs = (Reference(table="logs", column="contact_id", condition="email IS NULL AND id > 0"),)
+    run(database_url, PAIR, "CREATE TABLE logs (id int PRIMARY KEY, contact_id int, email text)")
+    run(database_url, "INSERT INTO logs VALUES (5, 2)")
+
+    merge(database_url, references=logs)
+    run(database_url, "SET session_replication_role = replica; INSERT INTO logs VALUES (6, 2, NULL), (7, 2, 'x')")
+    add_constraint(database_url, references=logs)
+
+    assert query(database_url, "SELECT id, contact_id FROM logs ORDER BY 1") == [(5, 1), (6, 1), (7, 2)]
+
+
+def test_a_writer_in_the_midst_of_a_restore_is_waited_for_and_his_change_is_kept(database_url):
+    run(database_url, TWO_PAIRS, MESSAGES, "INSERT INTO messages VALUES (7, 2), (8, 2)")
+    merge(database_url)
+    drop_constraint(database_url)
+    kept = []
+    with psycopg.connect(database_url) as writer:
+        writer.execute("UPDATE messages SET contact_id = 3 WHERE id = 7")
+        restoring = threading.Thread(target=lambda: kept.extend(restore(database_url, lock_timeout=60_000).kept))
+        restoring.start()
+        while not query(database_url, LOCKED):
+            assert restoring.is_alive()
+    restoring.join()
+
+    assert query(database_url, "TABLE messages ORDER BY 1") == [(7, 3), (8, 2)]
+    assert kept == ["public.messages (id=7): changed since, kept"]
+
+
+def test_who_survived_an_earlier_run_has_no_advantage_in_this_one(database_url):
+    """He may be deleted by now."""
+    run(database_url, PAIR, "ALTER TABLE contacts ADD deleted_at date")
+    merge(database_url, fill=("email",))
+    drop_constraint(database_url)
+    run(database_url, "UPDATE contacts SET deleted_at = '2026-01-01'; INSERT INTO contacts VALUES (3, 1, 'a', 'live')")
+
+    merge(database_url, fill=("email",))
+
+    assert query(database_url, "SELECT id FROM contacts") == [(3,)]
+
+
+def test_a_composite_value_of_nulls_is_a_value(database_url):
+    run(database_url, "CREATE TYPE place AS (street text, number int)")
+    run(database_url, "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text, name text, place place)")
+    run(
+        database_url,
+        "INSERT INTO contacts VALUES (1, 1, 'a', NULL, '(,)'), (2, 1, 'a', 'Ann', NULL), (3, 1, 'a', '', '(x,1)')",
+    )
+
+    merge(database_url, fill=("name", "place"))
+
+    assert query(database_url, "SELECT name, place::text FROM contacts") == [("Ann", "(,)")]
