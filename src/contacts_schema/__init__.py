@@ -1,5 +1,8 @@
 """Make a live contacts table unique by workspace and phone, and take it back exactly."""
 
+# First, and whole before the errors derive from its own: Alembic's first import loads the directives, which need them.
+import alembic  # noqa: F401 - for its side effect, see above
+
 from contacts_schema.errors import (
     AnotherRunInProgress,
     ConnectionFailed,
@@ -7,6 +10,7 @@ from contacts_schema.errors import (
     Interrupted,
     LockNotAcquired,
     MergeFailed,
+    NothingStamped,
     OfflineUnavailable,
     Reason,
     Refused,
@@ -25,6 +29,7 @@ __all__ = [
     "Interrupted",
     "LockNotAcquired",
     "MergeFailed",
+    "NothingStamped",
     "OfflineUnavailable",
     "Progress",
     "Reason",

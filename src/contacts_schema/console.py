@@ -169,14 +169,14 @@ def progress_for(stream: TextIO) -> LogProgress | RichProgress:
 
 
 def summary(report: Report, title: str) -> str:
-    """Return what a run did: a line of counts, references by table, notes, and what a restore left alone."""
+    """Return what a run did: a line of counts, changed rows by table, notes, and what a restore left as it is."""
     lines = [f"{title}: {_counts(report)}, {report.seconds:.1f} s"]
-    if report.references_moved:
-        moved = ", ".join(f"{table} {count:,}" for table, count in sorted(report.references_moved.items()))
-        lines.append(f"  references moved: {moved}")
+    changed = ", ".join(f"{table} {count:,}" for table, count in sorted(report.references_moved.items()) if count)
+    if changed:
+        lines.append(f"  rows changed: {changed}")
     lines += [f"  note: {note}" for note in report.notes]
     if report.kept:
-        lines.append(f"  changed since, and therefore left alone: {len(report.kept):,}")
+        lines.append(f"  left as they are: {len(report.kept):,}")
         lines += [f"    {line}" for line in report.kept]
     return "\n".join(lines)
 

@@ -12,18 +12,19 @@ import psycopg
 from alembic import context
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from contacts_schema import operations
 from contacts_schema.configuration import settings_from
 from contacts_schema.connections import connection_failed
-from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable
-from contacts_schema.session import refuse_pooler
+from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable, UrlError
+from contacts_schema.session import refuse_pooler, refuse_read_only
 from contacts_schema.settings import Settings
 from contacts_schema.turns import take_turn
-from contacts_schema.url import database_url
-from contacts_schema.version_table import require_place
+from contacts_schema.unstamped import refuse_unstamped
+from contacts_schema.url import VARIABLE, database_url
+from contacts_schema.version_table import require_place, require_reading
 from contacts_schema.wording import worded
 
 __all__ = ["migrate", "operations"]
@@ -36,6 +37,8 @@ _CONNECTION: Final = {
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
+# Under another one, which a role or a database may be given, psycopg's texts would be bytes.
+_ENCODING: Final = {"client_encoding": "utf8"}
 # This session holds the turn of the run. A role's limits are made for requests, and not every server has each of them;
 # a session whose client is gone without a word has to end.
 _SESSION: Final = """
@@ -82,17 +85,34 @@ def _migrate(settings: Settings, url: URL) -> None:
     with _connected(_engine(url, settings.schema)) as connection:
         context.configure(connection=connection, transaction_per_migration=True)
         if "destination_rev" in context.get_context().opts:
+            refuse_read_only(_driver_connection(connection))
             require_place(connection, settings.schema)
             take_turn(connection, settings.schema)
+            # Alembic says nothing at all there, or that "-1" leads nowhere.
+            if _is_downgrade() and not context.get_context().get_current_heads():
+                refuse_unstamped(connection, settings)
+        else:
+            require_reading(connection, settings.schema)
         # The transaction is Alembic's own from here on, one for each revision.
         connection.commit()
         with context.begin_transaction():
             context.run_migrations()
 
 
+def _driver_connection(connection: Connection) -> psycopg.Connection[Any]:
+    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+
+
+def _is_downgrade() -> bool:
+    return bool(context.get_context().opts["fn"].__name__ == "downgrade")
+
+
 def _engine(url: URL, schema: str) -> Engine:
     defaults = {name: value for name, value in _CONNECTION.items() if name not in url.query}
-    engine = create_engine(url.update_query_dict(defaults), poolclass=NullPool, hide_parameters=True)
+    try:
+        engine = create_engine(url.update_query_dict(defaults | _ENCODING), poolclass=NullPool, hide_parameters=True)
+    except ArgumentError as error:
+        raise UrlError(f"{VARIABLE} cannot be used: {' '.join(str(error).split())}") from None
 
     @event.listens_for(engine, "connect")
     def only_this_schema(driver_connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -111,7 +131,7 @@ def _engine(url: URL, schema: str) -> Engine:
 def _connected(engine: Engine) -> Iterator[Connection]:
     try:
         connection = engine.connect()
-    except OperationalError as error:
+    except DBAPIError as error:
         raise connection_failed(error) from None
     try:
         with connection:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alembic.util.exc import CommandError
+
 _LIKE_A_PHONE = re.compile(r"\+?\d(?:[\s()./-]{0,2}\d){6,}")
 _SHOWN = 80
 
@@ -19,7 +21,8 @@ def is_lost(sqlstate: str | None) -> bool:
     return sqlstate is None or sqlstate.startswith(("57P", "08"))
 
 
-class ContactsSchemaError(Exception):
+# Alembic's own command line shows a CommandError as one message, and everything else as a traceback.
+class ContactsSchemaError(CommandError):
     """The work on the contacts table stopped."""
 
     def __init__(self, message: str | None = None) -> None:
@@ -97,7 +100,17 @@ class AnotherRunInProgress(ContactsSchemaError):
 
 
 class Interrupted(ContactsSchemaError):
-    """interrupted; the data is consistent; run the same command again to go on"""
+    """interrupted; the data is consistent; run the same command again to go on; after an upgrade new duplicates stay
+    rejected until it has ended or is taken back
+    """
+
+
+class NothingStamped(ContactsSchemaError):
+    """A downgrade found nothing to undo though upgrades have left something. `left` are lines that tell what."""
+
+    def __init__(self, left: Sequence[str]) -> None:
+        self.left = tuple(left)
+        super().__init__("\n".join(f"nothing is stamped here, yet {line}" for line in self.left))
 
 
 class StatementFailed(ContactsSchemaError):

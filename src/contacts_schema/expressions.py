@@ -24,7 +24,28 @@ def faulty_expressions(connection: Connection[Any], plan: Plan) -> Iterator[Reas
     for node in plan.tree.nodes:
         for edge in (*node.incoming, *node.own):
             if edge.condition:
-                yield from _fault(connection, "plan_condition", f"references, {edge.name}", node.table, edge.condition)
+                yield from _fault(connection, "plan_condition", f'references, "{edge.name}"', node.table, edge.condition)
+
+
+def failing_conditions(connection: Connection[Any], plan: Plan) -> Iterator[Reason]:
+    """Give a reason for each condition that fails on some row. Reads the tables: our triggers will ask it of every write."""
+    assert plan.tree is not None
+    for node in plan.tree.nodes:
+        for edge in (*node.incoming, *node.own):
+            if edge.condition:
+                yield from _failing(connection, edge.name, node.table, edge.condition)
+
+
+def _failing(connection: Connection[Any], reference: str, table: Table, condition: str) -> Iterator[Reason]:
+    try:
+        with connection.transaction():
+            connection.execute(_composed("ask_condition", table, condition), {})
+    except (psycopg.DataError, psycopg.ProgrammingError) as error:
+        yield Reason(
+            problem=f'the condition of the reference "{reference}" fails on a value of some row (SQLSTATE {error.sqlstate})',
+            way_on="write it so that it can be computed for every row",
+            code="bad_sql",
+        )
 
 
 def order_fails(sqlstate: str | None) -> Reason:
@@ -63,17 +84,21 @@ def unblankable(plan: Plan) -> Iterator[Reason]:
 
 
 def _fault(connection: Connection[Any], statement: str, setting: str, table: Table, text: str) -> Iterator[Reason]:
-    parts: dict[str, Fragment] = {"table": ident(table.schema, table.name), "name": ident(table.name)}
-    composed: sql.Composed = _SQL[statement].format(**parts, text=fragment(text))
     try:
         with connection.transaction():
-            connection.execute(composed, {})
+            connection.execute(_composed(statement, table, text), {})
     except psycopg.Error as error:
         if error.sqlstate is None:
             raise
+        # What the server says of a value quotes it.
+        said = "" if error.sqlstate.startswith("22") else f": {shown(error.diag.message_primary or '')}"
         yield Reason(
-            problem=f"the server does not accept the SQL of {setting}: {shown(error.diag.message_primary or '')} "
-            f"(SQLSTATE {error.sqlstate})",
+            problem=f"the server does not accept the SQL of {setting}{said} (SQLSTATE {error.sqlstate})",
             way_on="correct it; names need double quotes where they are not lower case",
             code="bad_sql",
         )
+
+
+def _composed(statement: str, table: Table, text: str) -> sql.Composed:
+    parts: dict[str, Fragment] = {"table": ident(table.schema, table.name), "name": ident(table.name)}
+    return _SQL[statement].format(**parts, text=fragment(text))

@@ -1,12 +1,13 @@
 """Which columns refer to which rows: foreign keys, and what the user declared. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from .catalog.facts import Column, Facts, ForeignKey, Table
 from .errors import Reason
 from .merge.tree import Edge, Pair
 from .settings import Reference, Settings
+from .settings_parsing import dotted
 
 
 def edges(facts: Facts, settings: Settings, target: Table) -> tuple[list[Edge], list[Reason]]:
@@ -93,7 +94,25 @@ def _declared(facts: Facts, settings: Settings, reference: Reference, target: Ta
     column = parent.by_name[reference.target_column] if reference.target_column else sole_key(parent)
     if column is None:
         return _bad(reference, f'names no column of "{parent.label}", whose primary key is not one column')
-    return _declared_edge(reference, child, parent, _pair(child.by_name[reference.column], column))
+    holder = child.by_name[reference.column]
+    fault = _system_fault(child, parent) or _key_fault(child, holder, settings, target, {parent.oid: column.number})
+    return _bad(reference, fault) if fault else _declared_edge(reference, child, parent, _pair(holder, column))
+
+
+def _system_fault(*tables: Table) -> str | None:
+    """The server's own tables cannot have triggers, nor rows of theirs moved."""
+    system = [t.label for t in tables if t.schema.startswith("pg_") or t.schema == "information_schema"]
+    return f'names "{system[0]}", which is a table of the server\'s own' if system else None
+
+
+def _key_fault(child: Table, column: Column, settings: Settings, target: Table, referenced: Mapping[int, int]) -> str | None:
+    """A merge goes by the key and the primary key of its table: neither can be what it changes."""
+    if child.oid == target.oid and column.name in settings.columns:
+        return "is a column of the key that rows are merged by, and cannot be changed by the merge"
+    itself = child.oid in referenced and column.number in {referenced[child.oid], *child.primary_key}
+    if itself or (child.oid == target.oid and column.number in child.primary_key):
+        return f'is a column of a key of "{child.label}" itself, and no reference to one'
+    return None
 
 
 def _table(facts: Facts, schema: str, name: str) -> Table | None:
@@ -110,7 +129,7 @@ def _pair(child: Column, parent: Column) -> Pair:
 
 def _declared_edge(reference: Reference, child: Table, parent: Table, pair: Pair) -> Edge:
     return Edge(
-        name=str(reference),
+        name=dotted(reference.schema, reference.table, reference.column),
         child=child.oid,
         parent=parent.oid,
         pairs=(pair,),

@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 from .catalog.facts import Facts, Table
 from .errors import Reason
 from .merge.tree import Tree
-from .refusals_of_tables import foreign_key_reasons, table_reasons
+from .refusals_of_tables import foreign_key_reasons, ownership, table_reasons
 from .settings import Settings
 
 # Reasons that matter only where there is something to merge. A table that is unique already needs none of it.
 MERGING = frozenset(
     {
         "bad_reference", "blocked_key", "child_kind", "child_owner", "collision", "contradiction", "cycle", "check",
-        "disabled_foreign_key", "exclusion", "generated_reference", "inherits", "keyless_child", "missing_partition",
-        "no_index", "no_replica_identity", "own_collision", "partition_foreign_key", "rehearsal", "rule",
-        "stranded", "survivor_without_key", "suspect", "trigger",
+        "disabled_foreign_key", "exclusion", "generated_reference", "inherits", "key_reference", "keyless_child",
+        "missing_partition", "no_index", "no_replica_identity", "own_collision", "partition_foreign_key", "rehearsal",
+        "rule", "stranded", "survivor_without_key", "suspect", "trigger",
     }
 )  # fmt: skip
 
@@ -26,6 +26,7 @@ def refusals(facts: Facts, settings: Settings, target: Table, key: Sequence[int]
     yield from _kind(target)
     if target.kind == "r":
         yield from _key(target, key)
+        yield from _moving_key(tree, key)
         yield from _ownership(facts, target)
         yield from _database_rights(facts, settings)
         for node in tree.nodes:
@@ -70,13 +71,24 @@ def _key(table: Table, key: Sequence[int]) -> Iterator[Reason]:
             )
 
 
+def _moving_key(tree: Tree, key: Sequence[int]) -> Iterator[Reason]:
+    for number in sorted({*tree.root.own_moved} & {*key}):
+        column, label = tree.root.table.by_number[number], tree.root.table.label
+        yield _reason(
+            "key_reference",
+            f'column "{column.name}" of "{label}" belongs to the key and refers to "{label}" itself: each merge would '
+            "change keys, and make new duplicates",
+            "nothing was changed; merge by hand",
+        )
+
+
 def _ownership(facts: Facts, table: Table) -> Iterator[Reason]:
     role = facts.role.name
     if not table.owned:
         yield _reason(
             "not_owner",
             f'role "{role}" does not own "{table.label}"',
-            f'run as its owner, or: GRANT "{table.owner}" TO "{role}"',
+            f"run as its owner, or: {ownership(table, role)}",
         )
     if not table.schema_create:
         yield _grant("CREATE ON SCHEMA", table.schema, role, "an index is made there")

@@ -73,19 +73,25 @@ def _ownership(role: str, node: Node) -> Iterator[Reason]:
         yield _reason(
             "child_owner",
             f'role "{role}" does not own "{table.label}", whose triggers must rest while its rows are brought back',
-            f'run as its owner, or: GRANT "{table.owner}" TO "{role}"',
+            f"run as its owner, or: {ownership(table, role)}",
         )
+
+
+def ownership(table: Table, role: str) -> str:
+    """How a role comes to what only the owner may do. Nobody is to become a superuser for it."""
+    if table.owner_is_superuser:
+        return f'ALTER TABLE "{table.schema}"."{table.name}" OWNER TO "{role}"'
+    return f'GRANT "{table.owner}" TO "{role}"'
 
 
 def _row_security(role: str, table: Table) -> Iterator[Reason]:
     if not table.row_security_active:
         return
-    granted = f'GRANT "{table.owner}" TO "{role}"'
     unforced = f'ALTER TABLE "{table.schema}"."{table.name}" NO FORCE ROW LEVEL SECURITY'
     yield _reason(
         "row_security",
         f'row level security would hide rows of "{table.label}" from role "{role}"',
-        f"run as a role with BYPASSRLS, or: {unforced if table.owned else granted}",
+        f"run as a role with BYPASSRLS, or: {unforced if table.owned else ownership(table, role)}",
     )
 
 

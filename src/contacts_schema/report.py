@@ -10,8 +10,9 @@ from typing import Protocol
 class Report:
     """What a run did.
 
-    `references_moved` counts child rows by table. `kept` holds a line for each thing that people changed
-    since and that a restore therefore left alone, by table and primary key. `seconds` is wall time.
+    `references_moved` counts the rows that were changed and stayed, by table: those whose references moved, and those
+    that `fill` or emptied phones changed. `kept` holds a line for each thing that a restore left as it is, because
+    people changed it since or because it cannot come back, by table and primary key. `seconds` is wall time.
     """
 
     groups: int = 0

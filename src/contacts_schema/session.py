@@ -43,10 +43,15 @@ def prepare(connection: Connection[Any], settings: Settings) -> None:
     """Set up the session. Raises Refused behind a transaction pooler, before anything is set: it would leak."""
     if connection.info.server_version < _OLDEST:
         raise Refused([_TOO_OLD])
-    if _scalar(connection, "SELECT pg_catalog.current_setting('transaction_read_only')") == "on":
-        raise Refused([_READ_ONLY])
+    refuse_read_only(connection)
     refuse_pooler(connection)
     _set(connection, settings)
+
+
+def refuse_read_only(connection: Connection[Any]) -> None:
+    """Raise Refused where nothing can be written."""
+    if _scalar(connection, "SELECT pg_catalog.current_setting('transaction_read_only')") == "on":
+        raise Refused([_READ_ONLY])
 
 
 def _set(connection: Connection[Any], settings: Settings) -> None:

@@ -1,12 +1,13 @@
 """Lets the arguments of one operation win over the settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from contacts_schema.errors import Problem, SettingsError
 from contacts_schema.settings import Settings
-from contacts_schema.settings_sources import PARSERS, unknown_name
+from contacts_schema.settings_sources import unknown_name
+from contacts_schema.settings_values import names_of, text_of, value_of
 
 OF_ONE_TABLE: Final = (
     "survivor_order",
@@ -21,7 +22,7 @@ OPTIONS: Final = (*OF_ONE_TABLE, "batch_size", "lock_timeout", "lock_attempts", 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What an operation was called with; None and absent options leave it to the settings."""
+    """What an operation was called with, as values; None and absent options leave it to the settings."""
 
     table_name: str | None = None
     columns: tuple[str, ...] | None = None
@@ -37,18 +38,16 @@ def arguments(
     constraint_name: str | None,
     options: Mapping[str, Any],
 ) -> Arguments:
-    """Return checked arguments. Raises SettingsError for an option that is none."""
-    unknown = [name for name in options if name not in OPTIONS]
-    if unknown:
-        raise SettingsError([unknown_name(f'argument "{name}"', name, OPTIONS) for name in unknown])
-    key = (columns,) if isinstance(columns, str) else columns
-    return Arguments(
-        table_name=table_name,
-        columns=None if key is None else tuple(key),
-        schema=schema,
-        constraint_name=constraint_name,
-        options={name: value for name, value in options.items() if value is not None},
-    )
+    """Return checked arguments. Raises SettingsError with every option that is none and every value that will not do."""
+    faults = [unknown_name(f'argument "{name}"', name, OPTIONS) for name in options if name not in OPTIONS]
+    named = {"table_name": table_name, "schema": schema, "constraint_name": constraint_name}
+    names = dict(_read(named, lambda _, value: text_of(value), faults))
+    key = dict(_read({"columns": columns}, lambda _, value: names_of(value), faults))
+    known = {name: value for name, value in options.items() if name in OPTIONS}
+    values = dict(_read(known, value_of, faults))
+    if faults:
+        raise SettingsError(faults)
+    return Arguments(**names, **key, options=values)
 
 
 def applied(settings: Settings, given: Arguments) -> Settings:
@@ -70,7 +69,7 @@ def applied(settings: Settings, given: Arguments) -> Settings:
         table=table,
         columns=base.columns if given.columns is None else given.columns,
         constraint=given.constraint_name or base.constraint,
-        **_values(given.options),
+        **given.options,
     )
 
 
@@ -85,17 +84,13 @@ def _require_names(given: Arguments) -> None:
         raise SettingsError([Problem(name=name, fault=fault) for name in missing])
 
 
-def _values(options: Mapping[str, Any]) -> dict[str, Any]:
-    values, faults = {}, []
-    for name, value in options.items():
+def _read(
+    given: Mapping[str, object], read: Callable[[str, object], Any], faults: list[Problem]
+) -> Iterator[tuple[str, Any]]:
+    """Give what `read` makes of each value that is not None; what it complains of is added to `faults`."""
+    for name, value in given.items():
         try:
-            values[name] = PARSERS[name](value) if isinstance(value, str) else _plain(value)
+            if value is not None:
+                yield name, read(name, value)
         except ValueError as error:
             faults.append(Problem(name=name, fault=str(error), source="the operation's arguments"))
-    if faults:
-        raise SettingsError(faults)
-    return values
-
-
-def _plain(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from contacts_schema.errors import Problem
-from contacts_schema.settings_parsing import dotted, name_fault, sql_fault
+from contacts_schema.settings_parsing import count_fault, dotted, name_fault, sql_fault
 
 if TYPE_CHECKING:
     from contacts_schema.settings import Reference, Settings
@@ -56,8 +56,8 @@ def _number_problems(settings: Settings) -> Iterator[Problem]:
         value = getattr(settings, name)
         if value is None and name == "batch_size":
             continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            yield Problem(name=name, value=str(value), fault="is not a whole number from 1")
+        if fault := count_fault(value):
+            yield Problem(name=name, value=str(value), fault=fault)
     if settings.blank_phones not in ("refuse", "null"):
         yield Problem(name="blank_phones", value=settings.blank_phones, fault='is neither "refuse" nor "null"')
 

@@ -17,7 +17,9 @@ _ENTRY = re.compile(
 _PIECE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--|/\*|.""", re.DOTALL)
 _LONGEST_NAME: Final = 63
 _UNITS: Final = {"": 1, "ms": 1, "s": 1000, "min": 60_000}
+# Of an integer setting in PostgreSQL, such as lock_timeout.
 _LARGEST: Final = 2**31 - 1
+_NO_COUNT: Final = "is not a whole number from 1"
 
 
 def quoted(name: str) -> str:
@@ -30,17 +32,21 @@ def dotted(*names: str | None) -> str:
     return ".".join(quoted(name) for name in names if name is not None)
 
 
+def _is_unicode(text: str) -> bool:
+    # Bytes of the command line or the environment that are not UTF-8 arrive as surrogates.
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def name_fault(name: str) -> str | None:
     """Return what keeps `name` from naming anything in PostgreSQL, or None."""
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
+    if not _is_unicode(name):
         return "is no text that PostgreSQL can store"
     if not name:
         return "is empty; give a name"
     if "\0" in name:
         return "holds a NUL character, which no name can"
-    return None if size <= _LONGEST_NAME else f"is longer than the {_LONGEST_NAME} bytes of a name in PostgreSQL"
+    too_long = len(name.encode()) > _LONGEST_NAME
+    return f"is longer than the {_LONGEST_NAME} bytes of a name in PostgreSQL" if too_long else None
 
 
 def checked_name(name: str) -> str:
@@ -96,6 +102,8 @@ def sql_fault(text: str) -> str | None:
     """Return why `text` cannot be a part of a statement, or None. Looks at quotes, `;` and comments only."""
     if "\0" in text or not text.strip():
         return "is empty or holds a NUL character"
+    if not _is_unicode(text):
+        return "is no text that PostgreSQL can store"
     try:
         split(text, "")
     except ValueError as error:
@@ -155,11 +163,22 @@ def parse_milliseconds(text: str) -> int:
     return int(length)
 
 
+def count_fault(number: object) -> str | None:
+    """Return what keeps `number` from being a count or a length of time in milliseconds, or None."""
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        return _NO_COUNT
+    return None if number <= _LARGEST else f"is more than {_LARGEST}, which is the most"
+
+
 def parse_count(text: str) -> int:
     """Return a whole number from 1."""
-    if not re.fullmatch(r"[0-9]{1,10}", text.strip(), re.ASCII) or not 1 <= int(text) <= _LARGEST:
-        raise ValueError("is not a whole number from 1")
-    return int(text)
+    if not re.fullmatch(r"[0-9]+", text.strip(), re.ASCII):
+        raise ValueError(_NO_COUNT)
+    # Python takes a few thousand digits and no more.
+    number = int(text.strip().lstrip("0")[:11] or "0")
+    if fault := count_fault(number):
+        raise ValueError(fault)
+    return number
 
 
 def parse_optional_count(text: str) -> int | None:

@@ -7,9 +7,9 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
-from .compose import comma, ident
+from .compose import ident
 from .errors import Reason, Refused
-from .expressions import order_fails
+from .expressions import failing_conditions, order_fails
 from .merge.passes import Found
 from .merge.problems import reasons_of, rows
 from .merge.resolve import Resolver
@@ -17,7 +17,7 @@ from .merge.root import RootStatements, blank, is_text
 from .merge.tree import Node
 from .plan import Plan
 from .sql import load
-from .suspects import Suspect, reason_for, singular
+from .suspects import Suspect, reason_for, singular, unreadable
 from .violations import violations
 
 _SQL = load("survey")
@@ -31,8 +31,9 @@ class Survey:
 
     def reasons(self, found: Found) -> list[Reason]:
         """Every reason to refuse that the rows give. Leaves the work list filled and everything else as it was."""
-        merging = self._merging() if found.slices and self._worth_looking() else ()
-        return [*self.of_the_table(), *merging]
+        failing = [*failing_conditions(self.connection, self.plan)] if found.slices else []
+        merging = self._merging() if found.slices and not failing and self._worth_looking() else ()
+        return [*self.of_the_table(), *failing, *merging]
 
     def of_the_table(self) -> list[Reason]:
         """Those that need no look at the tables that hang on it, nor any of the session's own."""
@@ -107,28 +108,31 @@ class Survey:
 
     def _unhashable(self) -> Iterator[Reason]:
         table = self.root.table
-        columns = comma(ident(table.by_number[n].name) for n in self.plan.key)
-        try:
-            with self.connection.transaction():
-                self.connection.execute(_SQL["hashable"].format(columns=columns, table=ident(table.schema, table.name)), {})
-        except psycopg.errors.UndefinedFunction:
-            yield Reason(
-                problem=f'"{table.label}" has a key column ({table.names(self.plan.key)}) of a type that cannot be hashed',
-                way_on="change the column's type",
-                code="not_hashable",
-            )
+        for column in (table.by_number[number] for number in self.plan.key):
+            parts = {"columns": ident(column.name), "table": ident(table.schema, table.name)}
+            try:
+                with self.connection.transaction():
+                    self.connection.execute(_SQL["hashable"].format(**parts), {})
+            except psycopg.errors.UndefinedFunction:
+                yield Reason(
+                    problem=f'column "{column.name}" of "{table.label}" has the type {column.type}, which cannot be hashed',
+                    way_on="change its type",
+                    code="not_hashable",
+                )
 
     def _suspects(self) -> Iterator[Reason]:
         tables = {node.table.oid: node.table for node in self.resolver.tree.nodes}
+        role = self.plan.facts.role.name
         for suspect in self.plan.suspects:
-            if not suspect.polymorphic or self._names_table(suspect):
-                yield reason_for(suspect, tables, self.root.table)
+            try:
+                if not suspect.polymorphic or self._names_table(suspect):
+                    yield reason_for(suspect, tables, self.root.table)
+            except psycopg.errors.InsufficientPrivilege:
+                yield unreadable(suspect, tables, self.root.table, role)
 
     def _names_table(self, suspect: Suspect) -> bool:
         """A polymorphic pair is suspect where its type column really names the table in some row."""
         column = suspect.column
-        if not column.readable:
-            return False
         names = sorted(singular(self.resolver.parents[suspect.parent].table.name))
         statement = _SQL["polymorphic"].format(
             table=ident(column.schema, column.name), column=ident(column.type_column or "")

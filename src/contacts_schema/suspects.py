@@ -12,6 +12,7 @@ from .settings import Settings
 from .settings_parsing import dotted
 
 _WHOLE = frozenset({"smallint", "integer", "bigint"})
+_IRREGULAR = {"people": "person", "children": "child", "men": "man"}
 _TEXTUAL = frozenset({"text", "character varying", "character"})
 
 
@@ -61,7 +62,7 @@ def _names(column: str, table: str) -> bool:
 def singular(table: str) -> set[str]:
     """The forms of a table's name by which a column may call one of its rows."""
     name = table.replace("_", "").lower()
-    forms = {name}
+    forms = {name, *(name[: -len(many)] + one for many, one in _IRREGULAR.items() if name.endswith(many))}
     if name.endswith("ies"):
         forms.add(name[:-3] + "y")
     if name.endswith("es"):
@@ -79,6 +80,22 @@ def reason_for(suspect: Suspect, tables: Mapping[int, Table], target: Table) -> 
         problem=f'"{column.schema}.{column.name}.{column.column}" looks like a reference to "{parent.label}" and has no '
         "foreign key: deleting a duplicate would leave it dangling",
         way_on=_unmovable(where) if column.type.endswith("[]") else _declaration(suspect, where, parent, target),
+        code="suspect",
+    )
+
+
+def unreadable(suspect: Suspect, tables: Mapping[int, Table], target: Table, role: str) -> Reason:
+    """Why a polymorphic suspect refuses the run where its table hides from the role which rows it refers to."""
+    column, parent = suspect.column, tables[suspect.parent]
+    where = dotted(column.schema, column.name, column.column)
+    grants = (
+        f'GRANT USAGE ON SCHEMA "{column.schema}" TO "{role}"; GRANT SELECT ON "{column.schema}"."{column.name}" TO "{role}"'
+    )
+    seen = "run as a role with BYPASSRLS" if column.readable else grants
+    return Reason(
+        problem=f'"{column.schema}.{column.name}.{column.column}" may be a reference to "{parent.label}", and role '
+        f'"{role}" cannot read "{column.schema}.{column.name}" to tell: deleting a duplicate would leave it dangling',
+        way_on=f"{seen}, or {_declaration(suspect, where, parent, target)}",
         code="suspect",
     )
 

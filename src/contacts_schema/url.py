@@ -36,6 +36,7 @@ def driver_url(text: str) -> URL:
 
     Raises UrlError, whose message never shows the password.
     """
+    _require_text(text)
     scheme, separator, rest = text.strip().partition("://")
     if not separator:
         raise UrlError(f"{VARIABLE} is not a URL; write it as {_FORM}")
@@ -57,6 +58,16 @@ def driver_url(text: str) -> URL:
         database=database or None,
         query={**query, **({"host": several} if several else {})},
     )
+
+
+def _require_text(text: str) -> None:
+    """Raise UrlError for what no connection string can hold: libpq ends at a NUL, and would go elsewhere."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UrlError(f"{VARIABLE} holds bytes that are not UTF-8; write it in UTF-8") from None
+    if "\0" in text or "%00" in text:
+        raise UrlError(f'{VARIABLE} holds a NUL character (%00), which nothing in it can; a "%" is written "%25"')
 
 
 def _scheme(scheme: str) -> str:

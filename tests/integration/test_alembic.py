@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from sandbox import crm
 from sandbox.alembic_command import environment
 from sandbox.proofs import constraint_is_valid, duplicate_groups
 from sandbox.snapshot import difference, snapshot
-from tests.migration.observed import execute, held, rows, value
+from tests.migration.observed import eventually, execute, held, rows, running, shown, value
 
 NO_URL = "DATABASE_URL is not set; set it to postgresql://USER:PASSWORD@HOST:PORT/DATABASE\n"
 PHONE = re.compile(r"\+1555\d{7}")
@@ -46,6 +47,11 @@ def test_without_a_url_there_is_one_clear_line_and_no_database_is_guessed(alembi
         ("localhost/crm", "DATABASE_URL is not a URL"),
         ("postgresql://user:secret@localhost", "DATABASE_URL names no database"),
         ("postgresql://user:secret@127.0.0.1:1/crm", "no connection to the database"),
+        ("postgresql://user:secret@127.0.0.1:1/crm?connect_timeout=abc", "no connection to the database"),
+        ("postgresql://user:secret@127.0.0.1:1/crm?sslmode=never", "no connection to the database"),
+        ("postgresql://user:secret@127.0.0.1:1/crm?host=a&port=b", "DATABASE_URL cannot be used: "),
+        ("postgresql://user:secret%00@127.0.0.1:1/crm", "DATABASE_URL holds a NUL character"),
+        ("postgresql://user:secret\udcff@127.0.0.1:1/crm", "DATABASE_URL holds bytes that are not UTF-8"),
     ],
 )
 def test_a_url_that_leads_nowhere_is_one_clear_line_without_the_password(alembic, url, said):
@@ -138,7 +144,7 @@ def test_the_summary_counts_what_was_done(alembic, crm_url):
     done = alembic(crm_url, "upgrade", "head", **crm.SETTINGS)
 
     assert "duplicates merged: 34 groups, 87 rows merged, 722 rows archived" in done.stderr
-    assert re.search(r"references moved: .*public.messages [\d,]+", done.stderr)
+    assert re.search(r"rows changed: .*public.messages [\d,]+", done.stderr)
     assert done.stdout == ""
 
 
@@ -289,12 +295,67 @@ def test_a_project_with_one_transaction_for_all_revisions_works_too(project, dat
         assert value(database_url, "SELECT version_num FROM alembic_version") == "one_email"
 
 
+LATER = """
+from alembic import op
+
+revision = "later"
+down_revision = "one_email"
+
+
+def upgrade():
+    op.execute("SELECT 1 / 0")
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "stamped"), [("", []), (", transaction_per_migration=True", [("one_email",)])], ids=["one", "each"]
+)
+def test_a_later_revision_that_fails_takes_the_stamp_with_it_unless_each_has_its_transaction(
+    project, database_url, tmp_path, options, stamped
+):
+    execute(database_url, USERS)
+    alembic_there = project(options=options)
+    (tmp_path / "scripts" / "versions" / "later.py").write_text(LATER)
+
+    done = alembic_there(database_url, "upgrade", "head")
+
+    assert "division by zero" in done.stderr
+    assert value(database_url, "SELECT count(*) FROM users") == 5
+    assert rows(database_url, "SELECT version_num FROM alembic_version") == stamped
+
+
 def test_a_directive_without_a_name_for_the_constraint_says_so(project, database_url):
     execute(database_url, USERS)
     revision = REVISION.replace(', constraint_name="one_email"', "")
 
     done = project(revision=revision)(database_url, "upgrade", "head")
 
-    assert done.returncode == 1
-    assert "constraint_name is missing" in done.stderr
+    assert done.returncode not in (0, None)
+    assert "FAILED: " in done.stdout
+    assert "constraint_name is missing" in done.stdout
     assert value(database_url, "SELECT count(*) FROM users") == 6
+
+
+def test_a_refusal_in_another_project_is_a_message_and_no_traceback(project, database_url):
+    execute(database_url, USERS, "ALTER TABLE logins DROP CONSTRAINT logins_pkey, DROP CONSTRAINT logins_user_id_fkey")
+
+    done = project()(database_url, "upgrade", "head")
+
+    assert done.returncode == 255
+    assert done.stdout.startswith("FAILED: refused before the first change, for 1 reason:\n  1. ")
+    assert "     -> " in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert value(database_url, "SELECT count(*) FROM users") == 6
+
+
+def test_ctrl_c_ends_with_130_and_says_what_is_left(alembic, small_url):
+    guarded = "SELECT count(*) = 2 FROM pg_trigger WHERE tgname LIKE 'contacts_schema_guard%'"
+    with held(small_url, "SELECT FROM contacts FOR UPDATE"), running(small_url, "upgrade", "head") as process:
+        eventually(lambda: shown(small_url, guarded), "the guard", unless=lambda: process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "new duplicates stay rejected until it has ended or is taken back" in said.splitlines()[-1]
+    assert alembic(small_url, "upgrade", "head").returncode == 0
+    assert constraint_is_valid(small_url)

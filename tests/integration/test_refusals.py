@@ -28,6 +28,19 @@ def test_no_such_table(database_url):
     )
 
 
+@pytest.mark.parametrize("name", ["alembic_versions", "contacts_schema.op"])
+def test_what_is_ours_or_alembics_is_never_suggested(database_url, name):
+    run(
+        database_url,
+        "CREATE TABLE alembic_version (version_num text); CREATE SCHEMA contacts_schema;"
+        "CREATE TABLE contacts_schema.op (id int); CREATE TABLE contacts_schema.ops (id int)",
+    )
+
+    ((_, problem, _),) = told(database_url, table=name)
+
+    assert problem == f'there is no table "public.{name}"'
+
+
 def test_nothing_is_near(database_url):
     assert told(database_url) == [
         (
@@ -112,6 +125,13 @@ def test_no_table_but(database_url, kind, setup):
             'column "~row" of "public.contacts" begins with "~", as ours do',
             "rename it",
             id="tilde",
+        ),
+        pytest.param(
+            BARE.replace("phone text", "phone money") + "); INSERT INTO contacts VALUES (1, 1, 5)",
+            "not_hashable",
+            'column "phone" of "public.contacts" has the type money, which cannot be hashed',
+            "change its type",
+            id="money",
         ),
         pytest.param(
             CONTACTS + "CREATE SCHEMA contacts_schema; CREATE TABLE contacts_schema.theirs (id int)",

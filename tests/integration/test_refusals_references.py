@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from contacts_schema.settings import Reference
 from sandbox.trial import CONTACTS, query, reasons, run
 
@@ -157,3 +159,87 @@ def test_a_declared_reference_to_a_key_of_two_columns(database_url):
             "correct the setting references",
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("column", "target"),
+    [
+        ("workspace_id", {}),
+        ("phone", {}),
+        ("id", {}),
+        ("id", {"target_table": "contacts", "target_column": "number"}),
+        ("number", {"target_table": "contacts", "target_column": "number"}),
+    ],
+)
+def test_a_column_of_a_key_of_the_table_itself_is_no_reference(database_url, column, target):
+    run(database_url, CONTACTS + "ALTER TABLE contacts ADD number bigint UNIQUE")
+
+    found = told(database_url, references=(Reference(table="contacts", column=column, **target),))
+
+    key = "is a column of the key that rows are merged by, and cannot be changed by the merge"
+    own = 'is a column of a key of "public.contacts" itself, and no reference to one'
+    fault = key if column in ("workspace_id", "phone") else own
+    assert found == [
+        ("bad_reference", f'the declared reference "contacts.{column}" {fault}', "correct the setting references")
+    ]
+
+
+@pytest.mark.parametrize("column", ["pg_catalog.pg_class.oid", "information_schema.sql_parts.feature_id"])
+def test_the_tables_of_the_server_refer_to_nothing(database_url, column):
+    run(database_url, CONTACTS)
+    schema, name, field = column.split(".")
+
+    found = told(database_url, references=(Reference(schema=schema, table=name, column=field),))
+
+    problem = f'the declared reference "{column}" names "{schema}.{name}", which is a table of the server\'s own'
+    assert ("bad_reference", problem, "correct the setting references") in found
+
+
+def test_a_refused_condition_is_not_shown(database_url):
+    run(database_url, CONTACTS + CALLS)
+    reference = Reference(table="calls", column="contact_id", condition="contact_id = 'call 55-501 now' AND true")
+
+    (((code, problem, _)),) = told(database_url, references=(reference,))
+
+    assert (code, problem) == (
+        "bad_sql",
+        'the server does not accept the SQL of references, "calls.contact_id" (SQLSTATE 22P02)',
+    )
+
+
+@pytest.mark.parametrize(("condition", "state"), [("1 / (id - 1) > 0", "22012"), ("body::int = 1", "22P02")])
+def test_a_condition_that_fails_on_a_row_is_named(database_url, condition, state):
+    run(database_url, CONTACTS + CALLS + "ALTER TABLE calls ADD body text DEFAULT '+15550001, call'")
+    reference = Reference(table="calls", column="contact_id", condition=condition)
+
+    assert told(database_url, references=(reference,)) == [
+        (
+            "bad_sql",
+            f'the condition of the reference "calls.contact_id" fails on a value of some row (SQLSTATE {state})',
+            "write it so that it can be computed for every row",
+        )
+    ]
+
+
+def test_a_key_that_refers_to_the_table_itself(database_url):
+    run(
+        database_url,
+        "CREATE TABLE contacts (id bigint PRIMARY KEY, workspace_id bigint REFERENCES contacts, phone text);"
+        "INSERT INTO contacts VALUES (1, 1, '+15550001'), (2, 1, '+15550001'), (3, 2, '+15550001')",
+    )
+
+    problem = (
+        'column "workspace_id" of "public.contacts" belongs to the key and refers to "public.contacts" itself: '
+        "each merge would change keys, and make new duplicates"
+    )
+    assert told(database_url) == [("key_reference", problem, "nothing was changed; merge by hand")]
+
+
+@pytest.mark.parametrize("order", ["generate_series(1, 2)", "max(id)", "row_number() OVER ()"])
+def test_an_order_that_is_none(database_url, order):
+    run(database_url, CONTACTS)
+
+    ((code, problem, _),) = told(database_url, survivor_order=order)
+
+    assert code == "bad_sql"
+    assert problem.startswith("the server does not accept the SQL of survivor_order: ")

@@ -48,7 +48,7 @@ def test_a_stranger_lacks_everything(role, database_url):
         (
             "not_owner",
             'role "deployer" does not own "public.contacts"',
-            'run as its owner, or: GRANT "postgres" TO "deployer"',
+            'run as its owner, or: ALTER TABLE "public"."contacts" OWNER TO "deployer"',
         ),
         (
             "rights",
@@ -140,7 +140,7 @@ def test_triggers_of_a_child_that_is_not_owned(role):
         (
             "child_owner",
             'role "deployer" does not own "public.notes", whose triggers must rest while its rows are brought back',
-            'run as its owner, or: GRANT "postgres" TO "deployer"',
+            'run as its owner, or: ALTER TABLE "public"."notes" OWNER TO "deployer"',
         )
     ]
 
@@ -163,6 +163,113 @@ def test_row_level_security_that_hides_rows(role):
         )
         for table, otherwise in [
             ("contacts", 'ALTER TABLE "public"."contacts" NO FORCE ROW LEVEL SECURITY'),
-            ("notes", 'GRANT "postgres" TO "deployer"'),
+            ("notes", 'ALTER TABLE "public"."notes" OWNER TO "deployer"'),
         ]
     ]
+
+
+def test_membership_is_advised_in_an_owner_who_is_no_superuser(role):
+    owner_of_contacts(role)
+    run(role.admin, f"CREATE ROLE {role.name}_owner", f"ALTER TABLE contacts OWNER TO {role.name}_owner")
+    try:
+        assert [way_on for code, _, way_on in role.told() if code == "not_owner"] == [
+            'run as its owner, or: GRANT "deployer_owner" TO "deployer"'
+        ]
+    finally:
+        run(role.admin, f"DROP OWNED BY {role.name}_owner CASCADE", f"DROP ROLE {role.name}_owner")
+
+
+HIDDEN = (
+    '"crm.activities.subject_id" may be a reference to "public.contacts", and role "deployer" cannot read '
+    '"crm.activities" to tell: deleting a duplicate would leave it dangling'
+)
+SETTLED = (
+    "set references = crm.activities.subject_id where subject_type = '...', or, if it is none, "
+    "ignore_references = crm.activities.subject_id"
+)
+
+
+@pytest.mark.parametrize(
+    ("setup", "way_on"),
+    [
+        (
+            "REVOKE ALL ON activities FROM PUBLIC",
+            'GRANT USAGE ON SCHEMA "crm" TO "deployer"; GRANT SELECT ON "crm"."activities" TO "deployer", or ',
+        ),
+        (
+            "GRANT USAGE ON SCHEMA crm TO PUBLIC; GRANT SELECT ON activities TO PUBLIC;"
+            "ALTER TABLE activities ENABLE ROW LEVEL SECURITY",
+            "run as a role with BYPASSRLS, or ",
+        ),
+    ],
+    ids=["no_right", "row_level_security"],
+)
+def test_a_polymorphic_pair_that_cannot_be_read_is_suspect(role, setup, way_on):
+    owner_of_contacts(role)
+    run(
+        role.admin,
+        "CREATE SCHEMA crm; SET search_path = crm; CREATE TABLE activities (subject_type text, subject_id bigint);"
+        "INSERT INTO activities VALUES ('Contact', 2);" + setup,
+    )
+
+    assert role.told() == [("suspect", HIDDEN, way_on + SETTLED)]
+    assert role.told(ignore_references=(("crm", "activities", "subject_id"),)) == []
+
+
+@pytest.mark.parametrize(
+    ("setup", "command", "problem", "way_on"),
+    [
+        (
+            "CREATE TABLE alembic_version (version_num text)",
+            "upgrade head",
+            'role "deployer" lacks SELECT, INSERT, UPDATE, DELETE on "public.alembic_version"',
+            'GRANT SELECT, INSERT, UPDATE, DELETE ON "public"."alembic_version" TO "deployer"',
+        ),
+        (
+            "CREATE TABLE alembic_version (version_num text)",
+            "current",
+            'role "deployer" lacks SELECT on "public.alembic_version"',
+            'GRANT SELECT ON "public"."alembic_version" TO "deployer"',
+        ),
+        (
+            "CREATE TABLE alembic_version (version_num text); GRANT ALL ON alembic_version TO PUBLIC;"
+            "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+            "upgrade head",
+            'role "deployer" lacks USAGE ON SCHEMA "public", which holds "public.alembic_version"',
+            'GRANT USAGE ON SCHEMA "public" TO "deployer"',
+        ),
+        (
+            "",
+            "upgrade head",
+            'role "deployer" may not create the table "alembic_version" in schema "public"',
+            'GRANT USAGE, CREATE ON SCHEMA "public" TO "deployer"',
+        ),
+    ],
+)
+def test_rights_on_the_version_table(alembic, role, setup, command, problem, way_on):
+    run(role.admin, CONTACTS + setup)
+
+    done = alembic(role.url, *command.split())
+
+    assert (done.returncode, done.stdout) == (1, "")
+    told = done.stderr.replace(role.name, "deployer")
+    assert told.endswith(f"refused before the first change, for 1 reason:\n  1. {problem}\n     -> {way_on}\n")
+
+
+def test_a_read_only_session_is_told_before_alembic_writes(alembic, database_url):
+    run(database_url, CONTACTS)
+    url = f"{database_url}?options=-c%20default_transaction_read_only%3Don"
+
+    done = alembic(url, "upgrade", "head")
+
+    assert done.returncode == 1
+    assert "1. the database is read-only for this session" in done.stderr
+    assert "SQLSTATE" not in done.stderr
+    assert alembic(url, "current").returncode == 0
+
+
+def test_texts_are_texts_whatever_the_role_is_set_to(alembic, role):
+    owner_of_contacts(role)
+    run(role.admin, f"ALTER ROLE {role.name} SET client_encoding = SQL_ASCII")
+
+    assert alembic(role.url, "upgrade", "head").returncode == 0

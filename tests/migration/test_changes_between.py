@@ -44,7 +44,7 @@ def differences(url, migrate, *changes, **settings):
 def left_alone(said):
     """The lines of the summary that name rows."""
     lines = [line.split("  ", 1)[-1].strip() for line in said.splitlines()]
-    heads = [n for n, line in enumerate(lines) if line.startswith("changed since, and therefore left alone")]
+    heads = [n for n, line in enumerate(lines) if line.startswith("left as they are")]
     return lines[heads[0] + 1 :] if heads else []
 
 

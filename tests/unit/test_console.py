@@ -86,24 +86,28 @@ def test_the_summary_of_a_merge() -> None:
     report = Report(
         groups=1200,
         rows_merged=1300,
-        references_moved={"public.notes": 7, "crm.messages": 2600},
+        references_moved={"public.notes": 7, "crm.messages": 2600, "public.calls": 0},
         rows_archived=1301,
         notes=("a merge closed a cycle at public.contacts id=4",),
         seconds=12.34,
     )
     assert summary(report, "duplicates merged") == (
         "duplicates merged: 1,200 groups, 1,300 rows merged, 1,301 rows archived, 12.3 s\n"
-        "  references moved: crm.messages 2,600, public.notes 7\n"
+        "  rows changed: crm.messages 2,600, public.notes 7\n"
         "  note: a merge closed a cycle at public.contacts id=4"
     )
 
 
-def test_the_summary_of_a_restore_names_what_was_left_alone_up_to_fifty() -> None:
+def test_the_summary_of_a_restore_names_what_was_left_as_it_is() -> None:
     kept = tuple(f"public.contacts id={number}: changed since" for number in range(1052))
     lines = summary(Report(rows_restored=1, kept=kept, seconds=1), "duplicates restored").splitlines()
     assert lines[0] == "duplicates restored: 1 row restored, 1.0 s"
-    assert lines[1] == "  changed since, and therefore left alone: 1,052"
+    assert lines[1] == "  left as they are: 1,052"
     assert lines[2:] == [f"    {line}" for line in kept]
+
+
+def test_a_table_of_which_nothing_changed_is_not_in_the_summary() -> None:
+    assert "messages" not in summary(Report(rows_merged=1, references_moved={"public.messages": 0}), "duplicates merged")
 
 
 def test_the_summary_of_nothing() -> None:

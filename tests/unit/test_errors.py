@@ -49,7 +49,10 @@ def test_a_failed_statement_with_nothing_known() -> None:
 
 
 def test_the_docstring_is_the_default_message() -> None:
-    assert str(errors.Interrupted()) == ("interrupted; the data is consistent; run the same command again to go on")
+    assert str(errors.Interrupted()) == (
+        "interrupted; the data is consistent; run the same command again to go on; after an upgrade new duplicates stay "
+        "rejected until it has ended or is taken back"
+    )
     assert str(errors.OfflineUnavailable()) == (
         "not available with --sql in this version; run the same command without --sql"
     )

@@ -1,5 +1,7 @@
 import re
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from hypothesis import assume, given
@@ -352,3 +354,80 @@ def test_a_bad_argument_is_named() -> None:
     with pytest.raises(SettingsError) as error:
         applied(Settings(), arguments(None, None, None, None, {"references": "notes"}))
     assert str(error.value) == ("references (from the operation's arguments) needs 2 or 3 names joined by dots, not 1")
+
+
+@pytest.mark.parametrize("argument", ["survivor_order=a\udc80", "references=a.b where c = '\udc80'"])
+def test_sql_that_is_no_text(argument: str) -> None:
+    with pytest.raises(SettingsError, match=r"is no text that PostgreSQL can store$"):
+        read_settings([argument])
+
+
+@pytest.mark.parametrize("name", ["batch_size", "lock_attempts", "lock_timeout"])
+def test_numbers_end_where_those_of_the_server_do(name: str) -> None:
+    assert getattr(read_settings([f"{name}=2147483647"]), name) == 2**31 - 1
+    for value in (2**31, 10**30):
+        more: dict[str, Any] = {name: value}
+        with pytest.raises(SettingsError, match=f'^{name} ".*" is more than 2147483647, which is the most$'):
+            replace(Settings(), **more)
+    with pytest.raises(SettingsError):
+        read_settings([f"{name}={'9' * 5000}"])
+
+
+def test_arguments_may_be_lists_of_texts_and_a_dict() -> None:
+    options = {
+        "references": ["notes.subject_id where kind = 'a;b'", Reference(table="calls", column="contact_id")],
+        "ignore_references": ["notes.contact_id", (None, "mails", "contact_id")],
+        "collisions": {"tags": "merge", "crm.tags": "refuse"},
+        "fill": ["email", "full name"],
+    }
+    found = applied(Settings(), arguments(None, None, None, None, options))
+    assert [str(reference) for reference in found.references] == [
+        "notes.subject_id where kind = 'a;b'",
+        "calls.contact_id",
+    ]
+    assert found.ignore_references == ((None, "notes", "contact_id"), (None, "mails", "contact_id"))
+    assert found.collisions == ((None, "tags", "merge"), ("crm", "tags", "refuse"))
+    assert found.fill == ("email", "full name")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("table_name", 5, "takes text"),
+        ("columns", [1, 2], "takes text or a list of names"),
+        ("columns", 7, "takes text or a list of names"),
+        ("schema", ["a"], "takes text"),
+        ("constraint_name", 7, "takes text"),
+        ("private_schema", 3, "takes text"),
+        ("survivor_order", ["id"], "takes text"),
+        ("blank_phones", False, "takes text"),
+        ("fill", ["email", None], "takes text or a list of names"),
+        ("fill", {"email"}, "takes text or a list of names"),
+        ("references", [3], "takes text or a list of texts, each "),
+        ("references", Reference(table="a", column="b", condition=cast(Any, 3)), "takes text or a list of texts, each "),
+        ("ignore_references", [("a", "b")], "takes text or a list of texts, each "),
+        ("ignore_references", 3, "takes text or a list of texts, each "),
+        ("collisions", {"tags": 3}, 'takes text or a dict of tables, each with "merge" or "refuse"'),
+        ("collisions", {"tags": "foo"}, 'needs entries of the form "[schema.]table=merge" or "=refuse"'),
+        ("batch_size", True, "is not a whole number from 1"),
+        ("lock_timeout", 1.5, "is not a whole number from 1"),
+        ("lock_attempts", 2**31, "is more than 2147483647, which is the most"),
+    ],
+)
+def test_an_argument_of_a_wrong_type(name: str, value: object, expected: str) -> None:
+    given: dict[str, Any] = dict.fromkeys(("table_name", "columns", "schema", "constraint_name"))
+    options = {} if name in given else {name: value}
+    with pytest.raises(SettingsError, match=f"^{name} \\(from the operation's arguments\\) {re.escape(expected)}"):
+        arguments(**(given | ({name: value} if name in given else {})), options=options)
+
+
+def test_all_wrong_arguments_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        arguments(None, cast(Any, 7), None, None, {"batch_size": "x", "fill": 3, "lock_timeout": 1.5, "colour": 1})
+    assert [problem.name for problem in error.value.problems] == [
+        'argument "colour"',
+        "columns",
+        "batch_size",
+        "fill",
+        "lock_timeout",
+    ]

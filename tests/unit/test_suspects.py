@@ -74,3 +74,16 @@ def test_names_of_tables_in_the_singular(table_name, column_name):
     found = plan(target, calls, named_columns=(named(calls, column_name),), settings=Settings(table=table_name))
 
     assert len(found.suspects) == 1
+
+
+@pytest.mark.parametrize(
+    ("table_name", "column_name"),
+    [("people", "person_id"), ("salespeople", "salesperson_id"), ("children", "childId"), ("women", "woman_id")],
+)
+def test_irregular_plurals(table_name, column_name):
+    target = table(1, table_name, "id", "workspace_id", column("phone", "text"))
+    bonus = table(2, "bonus", "id", column_name)
+
+    found = plan(target, bonus, settings=Settings(table=table_name), named_columns=(named(bonus, column_name),))
+
+    assert [s.column.column for s in found.suspects] == [column_name]

@@ -140,3 +140,22 @@ def test_there_is_no_default_database(environment: dict[str, str]) -> None:
     with pytest.raises(UrlError) as error:
         database_url(environment)
     assert str(error.value) == f"DATABASE_URL is not set; set it to {FORM}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://me:a%00b@host/crm",
+        "postgresql://me@host/crm%00other",
+        "postgresql://me@host/crm?options=%00",
+        "postgresql://me:a\0b@host/crm",
+    ],
+)
+def test_a_nul_is_refused_because_libpq_would_end_there(text: str) -> None:
+    assert complaint(text) == 'DATABASE_URL holds a NUL character (%00), which nothing in it can; a "%" is written "%25"'
+
+
+def test_bytes_that_are_not_utf_8() -> None:
+    # As os.environ gives them.
+    text = b"postgresql://me:\xff@host/crm".decode("utf-8", "surrogateescape")
+    assert complaint(text) == "DATABASE_URL holds bytes that are not UTF-8; write it in UTF-8"

@@ -133,6 +133,7 @@ class Table:
     can_delete: bool
     schema_usage: bool
     schema_create: bool
+    owner_is_superuser: bool = False
     partitioned_by: tuple[int, ...] = ()
     partitions: tuple[str | None, ...] = ()
     distributed: bool = False

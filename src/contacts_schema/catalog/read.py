@@ -38,7 +38,7 @@ def read_facts(connection: Connection[Any], settings: Settings) -> Facts:
         foreign_keys=tuple(_rows(connection, ForeignKey, "foreign_keys", oids=reachable(connection, roots))),
         named_columns=tuple(_rows(connection, NamedColumn, "named_columns", private_schema=settings.private_schema)),
         declared=declared,
-        similar=tuple(_scalars(connection, "similar_tables")) if target is None else (),
+        similar=() if target else tuple(_scalars(connection, "similar_tables", private_schema=settings.private_schema)),
         private_schema=_one(_rows(connection, PrivateSchema, "private_schema", schema=settings.private_schema)),
         relation_named_constraint=_relation_named(connection, settings),
     )

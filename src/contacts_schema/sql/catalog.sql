@@ -8,7 +8,7 @@ WHERE n.nspname = %(schema)s AND c.relname = %(name)s AND c.relkind IN ('r', 'p'
 SELECT n.nspname || '.' || c.relname AS label
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT c.relispartition
-  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', %(private_schema)s) AND c.relname <> 'alembic_version'
 ORDER BY 1
 
 -- name: role
@@ -59,6 +59,7 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::
        coalesce((SELECT pg_catalog.array_agg(pg_catalog.pg_get_partition_constraintdef(t.relid)) FROM pg_catalog.pg_partition_tree(c.oid) AS t
                  WHERE c.relkind = 'p' AND t.isleaf), '{{}}') AS partitions,
        pg_catalog.pg_get_userbyid(c.relowner)::text AS owner, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
+       (SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.oid = c.relowner) AS owner_is_superuser,
        pg_catalog.has_table_privilege(c.oid, 'SELECT') AS can_select,
        pg_catalog.has_table_privilege(c.oid, 'INSERT') AS can_insert,
        pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS can_update,

@@ -14,7 +14,12 @@ ANALYZE {rows}
 
 -- name: plan_order
 -- Planned, not run: whether the user's ORDER BY list means anything here.
-EXPLAIN SELECT {name}.ctid, row_number() OVER (PARTITION BY {name}.tableoid ORDER BY {text}, {name}.ctid) FROM {table} AS {name}
+-- In an aggregate, which takes no set-returning function and no other aggregate.
+EXPLAIN SELECT pg_catalog.count({name}.ctid ORDER BY {text}, {name}.ctid) FROM {table} AS {name}
 
 -- name: plan_condition
 EXPLAIN SELECT FROM {table} AS {name} WHERE ({text})
+
+-- name: ask_condition
+-- Run, not only planned: a condition may fail on a value.
+SELECT count(*) FROM {table} AS {name} WHERE ({text})
