@@ -68,9 +68,9 @@ def foreign_key(
 ) -> ForeignKey:
     """A foreign key that is checked."""
     given: dict[str, Any] = {
-        "oid": 0, "name": f"{child.name}_fkey", "table": child.oid, "columns": tuple(columns), "parent": parent.oid,
-        "parent_columns": tuple(parent_columns), "equality": (EQUAL,) * len(columns), "on_delete": "c",
-        "deferrable": False, "triggers_enabled": True, "inherited": False,
+        "name": f"{child.name}_fkey", "table": child.oid, "columns": tuple(columns), "parent": parent.oid,
+        "parent_columns": tuple(parent_columns), "equality": (EQUAL,) * len(columns), "on_update": "a",
+        "triggers_enabled": True, "inherited": False,
     }  # fmt: skip
     return ForeignKey(**(given | facts))
 

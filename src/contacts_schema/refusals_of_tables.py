@@ -26,6 +26,7 @@ def table_reasons(role: str, node: Node, tree: Tree) -> Iterator[Reason]:
 def foreign_key_reasons(facts: Facts, tree: Tree) -> Iterator[Reason]:
     """Foreign keys that nobody checks, or that hold for a part of a table only."""
     merging = {node.table.oid for node in tree.nodes if node.merges}
+    moving = {node.table.oid: set(node.changed) for node in tree.nodes}
     for key in facts.foreign_keys:
         child, parent = facts.tables.get(key.table), facts.tables[key.parent]
         if key.parent not in merging or child is None:
@@ -35,6 +36,13 @@ def foreign_key_reasons(facts: Facts, tree: Tree) -> Iterator[Reason]:
                 "disabled_foreign_key",
                 f'the triggers of the foreign key "{key.name}" of "{child.label}" are disabled: nobody checks it',
                 f"ALTER TABLE ... ENABLE TRIGGER ALL on {listed(dict.fromkeys((child.label, parent.label)))}",
+            )
+        if key.on_update in "nd" and set(key.parent_columns) & moving.get(key.parent, set()):
+            yield _reason(
+                "update_action",
+                f'the foreign key "{key.name}" of "{child.label}" empties references where a key of "{parent.label}" '
+                "changes, and such keys move with their contact: other people's rows would lose theirs on the way back",
+                f'make "{key.name}" ON UPDATE NO ACTION or CASCADE',
             )
         if child.is_partition and not key.inherited:
             yield _reason(

@@ -35,6 +35,18 @@ def test_a_foreign_key_that_nobody_checks(database_url, table, state):
     ]
 
 
+@pytest.mark.parametrize("action", ["SET NULL", "SET DEFAULT"])
+def test_a_foreign_key_that_empties_references_where_a_key_moves(database_url, action):
+    """Keys move with their contact, back too, and whoever refers to them by then would lose the reference."""
+    run(database_url, CONTACTS, "CREATE TABLE profiles (contact_id bigint PRIMARY KEY REFERENCES contacts)")
+    photos = f"CREATE TABLE photos (id int PRIMARY KEY, contact_id bigint REFERENCES profiles ON UPDATE {action})"
+    run(database_url, photos, "INSERT INTO profiles VALUES (2); INSERT INTO photos VALUES (1, 2)")
+
+    ((code, _, way_on),) = told(database_url)
+
+    assert (code, way_on) == ("update_action", 'make "photos_contact_id_fkey" ON UPDATE NO ACTION or CASCADE')
+
+
 def test_a_foreign_key_on_one_partition_only(database_url):
     run(
         database_url,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -61,7 +61,7 @@ class Edited:
         if not restored:
             yield f"{table.name} {mark}: was inserted, and is gone"
             return
-        for link in table.links:
+        for link in self._marked(table.links):
             if self.restored.leads_to(link, restored) != self.edited.leads_to(link, edited):
                 yield f"{table.name} {mark}: was inserted, and its {link.columns} leads elsewhere"
         for column in (c for c in edited if c not in table.linked and not self._computed(table, c)):
@@ -80,7 +80,7 @@ class Edited:
                 continue
             if theirs or not self._said(table, mark):
                 yield f"{table.name} {mark}: {column} is not {'as edited' if theirs else 'back'}"
-        for link in (link for link in table.links if not self._changed(link, after, edited)):
+        for link in (link for link in self._marked(table.links) if not self._changed(link, after, edited)):
             yield from self._leads_back(table, mark, link)
 
     def _led_along(self, table: Table, mark: str, column: str) -> bool:
@@ -100,8 +100,12 @@ class Edited:
             return
         if not self._said(table, mark):
             yield from (f"{table.name} {mark}: came back with another {c}" for c in before if before[c] != restored[c])
-        for link in table.links:
+        for link in self._marked(table.links):
             yield from self._leads_back(table, mark, link)
+
+    def _marked(self, links: Iterable[Link]) -> Iterator[Link]:
+        """Those to rows that can be told apart."""
+        return (link for link in links if self.schema.by_name[link.parent].primary)
 
     def _leads_back(self, table: Table, mark: str, link: Link) -> Iterator[str]:
         """A reference leads to its own row again; a listed one may stay with that row's survivor, never with others."""
@@ -139,16 +143,12 @@ class Edited:
 
     # What the report lists
 
-    def _said(self, table: Table, mark: str, *, by_key: bool = False) -> bool:
-        """Whether a line names the row, by a primary key that it had at some time.
-
-        Rows that could not be moved back one by one are listed without their keys: each may be meant.
-        """
+    def _said(self, table: Table, mark: str) -> bool:
+        """Whether a line names the row, by a primary key that it had at some time."""
         rows = [row for row in self._rows(table, mark) if row]
         keys = (", ".join(f"{column}={row[column]}" for column in table.primary) for row in rows)
-        starts = [f"public.{table.name} ({key}):" for key in keys]
-        starts += [] if by_key else [f"public.{table.name} (journal row "]
-        return any(line.startswith(tuple(starts)) for line in self.kept)
+        starts = tuple(f"public.{table.name} ({key}):" for key in keys)
+        return any(line.startswith(starts) for line in self.kept)
 
     def _unfounded(self) -> Iterator[str]:
         """Only what hangs together with an edit is kept."""
@@ -157,7 +157,7 @@ class Edited:
         reached = self._reached
         for table in (table for table in self.schema.tables if table.primary):
             for mark in self.merged.before.rows[table.name]:
-                if (table.name, mark) not in reached and self._said(table, mark, by_key=True):
+                if (table.name, mark) not in reached and self._said(table, mark):
                     yield f"{table.name} {mark}: is kept, and no edit is near it"
 
     @cached_property

@@ -85,9 +85,7 @@ class Merged:
         yield from (f"{table.name} {mark}: is there and archived" for mark in after.keys() & archive.keys())
         for mark in archive.keys() & before.keys():
             for column in self._fixed(table, archive[mark].row):
-                # In a group larger than a batch, one that was filled may lose its place in the order, and go in turn.
-                late = bool(self.schema.cap) and table is self.schema.contacts and column in self.schema.settings["fill"]
-                if archive[mark].row[column] != before[mark][column] and not late:
+                if archive[mark].row[column] != before[mark][column]:
                     yield f"{table.name} {mark}: was archived with another {column}"
 
     def _keepers(self, table: Table) -> Iterator[str]:

@@ -62,17 +62,18 @@ class Index:
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignKey:
-    """A foreign key from ``table`` to ``parent``; ``equality`` are the operators parent = child, column by column."""
+    """A foreign key from ``table`` to ``parent``; ``equality`` are the operators parent = child, column by column.
 
-    oid: int
+    ``on_update`` is the catalog's letter for its action: ``n`` sets NULL, ``d`` the default.
+    """
+
     name: str
     table: int
     columns: tuple[int, ...]
     parent: int
     parent_columns: tuple[int, ...]
     equality: tuple[str, ...]
-    on_delete: str
-    deferrable: bool
+    on_update: str
     triggers_enabled: bool
     inherited: bool
 

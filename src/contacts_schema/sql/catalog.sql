@@ -146,12 +146,12 @@ ORDER BY i.indrelid, i.indisprimary DESC, i.indexrelid
 
 -- name: foreign_keys
 -- Parent tables of a partitioned table carry clones of its keys; conparentid = 0 are the ones a person declared.
-SELECT k.oid::bigint AS oid, k.conname AS name, k.conrelid::bigint AS table, k.conkey::int[] AS columns,
+SELECT k.conname AS name, k.conrelid::bigint AS table, k.conkey::int[] AS columns,
        k.confrelid::bigint AS parent, k.confkey::int[] AS parent_columns,
        (SELECT pg_catalog.array_agg(pg_catalog.format('OPERATOR(%%I.%%s)', n.nspname, o.oprname) ORDER BY u.i)
         FROM pg_catalog.unnest(k.conpfeqop) WITH ORDINALITY AS u(op, i)
         JOIN pg_catalog.pg_operator AS o ON o.oid = u.op JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace) AS equality,
-       k.confdeltype::text AS on_delete, k.condeferrable AS deferrable,
+       k.confupdtype::text AS on_update,
        NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgconstraint = k.oid AND t.tgenabled IN ('D', 'R')) AS triggers_enabled,
        k.conparentid <> 0 AS inherited
 FROM pg_catalog.pg_constraint AS k
@@ -208,7 +208,7 @@ WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND k.conname = %(name)s 
 -- name: fingerprint
 -- Whatever a merge relies on. A difference means that the plan no longer fits and must be made anew.
 SELECT pg_catalog.md5(pg_catalog.concat_ws('|',
-    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', k.oid, k.conrelid, k.confrelid, k.conkey, k.confkey, k.confdeltype), ';' ORDER BY k.oid)
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', k.oid, k.conrelid, k.confrelid, k.conkey, k.confkey, k.confdeltype, k.confupdtype), ';' ORDER BY k.oid)
      FROM pg_catalog.pg_constraint AS k WHERE (k.contype = 'f' AND k.confrelid = ANY (%(oids)s::oid[])) OR (k.contype IN ('c', 'x', 'u') AND k.conrelid = ANY (%(oids)s::oid[]))),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', i.indexrelid, i.indkey, i.indisready), ';' ORDER BY i.indexrelid)
      FROM pg_catalog.pg_index AS i WHERE i.indrelid = ANY (%(oids)s::oid[]) AND i.indisunique),
