@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from .catalog.read import read_facts
+from .catalog.read import find_table, read_facts
 from .downgrade import Downgrade
 from .errors import Refused
 from .plan import make_plan
@@ -46,8 +46,8 @@ def restore_duplicates(connection: Connection[Any], settings: Settings, progress
 def _run(connection: Connection[Any], settings: Settings, progress: Progress, action: _Action) -> Report:
     with named_errors():
         prepare(connection, settings)
-        plan = make_plan(read_facts(connection, settings), settings)
-        if plan.target is None:
-            raise Refused(plan.reasons)
-        with alone(connection, plan.target.oid, progress):
+        table = find_table(connection, settings.schema, settings.table)
+        if table is None:
+            raise Refused(make_plan(read_facts(connection, settings), settings).reasons)
+        with alone(connection, table, progress):
             return action(connection, settings, progress)

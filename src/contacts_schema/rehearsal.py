@@ -22,13 +22,11 @@ from .merge.tree import Node
 from .merge.worker import CAP
 from .plan import Plan
 from .references import listed
-from .retry import is_locked, patiently
+from .retry import may_pass, patiently
 
 # Enough to meet a trigger, few enough that no writer notices.
 _GROUPS = 10
 _ATTEMPTS = 3
-# A row of a writer's that came between: seen again, it is part of the image.
-_RACED = {"23505"}
 # The trial would fail for these too, and they are said already.
 _FAILING = frozenset(
     {
@@ -64,7 +62,7 @@ class Rehearsal:
                 if not reasons:
                     break
             except psycopg.Error as error:
-                if not _may_pass(error):
+                if not may_pass(error):
                     raise
                 reasons = []
             except Contended:
@@ -85,7 +83,7 @@ class Rehearsal:
             except Interference as interference:
                 found.append(self._interfered(interference))
             except psycopg.Error as error:
-                if _may_pass(error) or error.sqlstate is None:
+                if may_pass(error) or error.sqlstate is None:
                     raise
                 found.append(_failed(error, batch.at_work))
         return found
@@ -165,10 +163,6 @@ class _Watched(Batch):
         self.at_work = [tally.node]
         super()._remove(tally, op)
         self.at_work = [self.nodes[0]]  # what comes last is the fill
-
-
-def _may_pass(error: psycopg.Error) -> bool:
-    return is_locked(error) or error.sqlstate in _RACED
 
 
 def _failed(error: psycopg.Error, nodes: Sequence[Node]) -> Reason:

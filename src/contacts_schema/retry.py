@@ -18,12 +18,18 @@ T = TypeVar("T")
 
 # lock_not_available, deadlock_detected, serialization_failure
 _LOCKED = {"55P03", "40P01", "40001"}
+_UNIQUE_VIOLATION = "23505"
 _LONGEST = 2.0
 
 
 def is_locked(error: BaseException) -> bool:
     """Somebody else has what we need; it may be free a moment later."""
     return isinstance(error, psycopg.Error) and error.sqlstate in _LOCKED
+
+
+def may_pass(error: psycopg.Error) -> bool:
+    """Tried again it may succeed: a lock, or a writer's row that came between and is seen the next time."""
+    return is_locked(error) or error.sqlstate == _UNIQUE_VIOLATION
 
 
 def patiently(attempts: int) -> Iterator[int]:

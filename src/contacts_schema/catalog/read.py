@@ -30,12 +30,12 @@ def read_facts(connection: Connection[Any], settings: Settings) -> Facts:
     declared = {
         (schema, table): find_table(connection, schema, table) for schema, table in sorted(_declared_tables(settings))
     }
-    roots = [oid for oid in (target, *declared.values()) if oid is not None]
+    reached = reachable(connection, [oid for oid in (target, *declared.values()) if oid is not None])
     return Facts(
         role=_rows(connection, Role, "role")[0],
         target=target,
-        tables=read_tables(connection, reachable(connection, roots)),
-        foreign_keys=tuple(_rows(connection, ForeignKey, "foreign_keys", oids=reachable(connection, roots))),
+        tables=read_tables(connection, reached),
+        foreign_keys=tuple(_rows(connection, ForeignKey, "foreign_keys", oids=reached)),
         named_columns=tuple(_rows(connection, NamedColumn, "named_columns", private_schema=settings.private_schema)),
         declared=declared,
         similar=() if target else tuple(_scalars(connection, "similar_tables", private_schema=settings.private_schema)),

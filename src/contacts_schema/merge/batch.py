@@ -11,8 +11,10 @@ from psycopg.rows import dict_row
 from ..archive import Archive, Relation
 from ..catalog.read import fingerprint
 from ..compose import comma, ident
+from ..errors import Reason
 from .counters import Counters, Interference
 from .moves import move, move_plain
+from .problems import reasons_of
 from .removals import fill_survivors, has_none, remove
 from .resolve import Contended, Resolver, Tally
 from .root import RootStatements
@@ -28,9 +30,9 @@ class PlanChanged(Exception):
 class Undecided(Exception):
     """The batch holds rows that the plan's settings do not say how to merge."""
 
-    def __init__(self, tallies: Sequence[Tally]) -> None:
+    def __init__(self, reasons: Sequence[Reason]) -> None:
         super().__init__("undecided")
-        self.tallies = tuple(tallies)
+        self.reasons = tuple(reasons)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class Batch:
     def _writes_of(self, node: Node) -> WriteStatements:
         fill = self.fill if node.is_root else ()
         moving = tuple(sorted({*node.changed, *fill}))
-        edges = (*self.resolver.tree.nodes[node.position].outgoing, *node.own)
+        edges = (*node.outgoing, *node.own)
         return WriteStatements(
             of_node=self.resolver.statements[node.position],
             schema=self.archive.schema,
@@ -137,20 +139,8 @@ class Batch:
         return int(counts["seen"] - counts["taken"])
 
     def _refuse(self, tallies: Sequence[Tally]) -> None:
-        undecided = [
-            t
-            for t in tallies
-            if t.contradictions
-            or t.unkeyed
-            or t.cyclic
-            or t.own_collisions
-            or t.keyless
-            or t.stranded
-            or t.blocked
-            or (t.different and t.node.table.oid not in self.terms.decided)
-        ]
-        if undecided:
-            raise Undecided(undecided)
+        if reasons := reasons_of(tallies, self.terms.decided):
+            raise Undecided(reasons)
 
     def _write(self, tallies: Sequence[Tally]) -> Mapping[str, int]:
         """Move, remove from the leaves up, fill; gives the rows changed by table."""

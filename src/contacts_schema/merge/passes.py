@@ -17,10 +17,9 @@ from ..retry import holders, is_locked, patiently
 from ..settings import Settings
 from .batch import Undecided
 from .counters import Interference
-from .problems import reasons_of
 from .root import RootStatements
 from .statements import SQL
-from .worker import CAP, Worker, worded
+from .worker import CAP, Worker, merge_failure
 
 # Below this many duplicates a second connection costs more than it saves.
 _WORTH_SHARING = 2000
@@ -155,11 +154,11 @@ class Passes:
     def _verdict(self) -> ContactsSchemaError | psycopg.Error:
         failure = self._failure
         if isinstance(failure, Undecided):
-            return Refused(reasons_of(failure.tallies))
+            return Refused(failure.reasons)
         if isinstance(failure, Interference):
             return MergeFailed(None, failure.table, None)
         if isinstance(failure, psycopg.Error) and not is_locked(failure):
-            return worded(failure)
+            return merge_failure(failure)
         root = self.worker.batch.root.table.label
         return LockNotAcquired(f"rows of {root}", self.settings.lock_attempts, holders(self.connection))
 

@@ -71,7 +71,7 @@ _PROBLEMS = (
 )
 
 
-def reasons_of(tallies: Sequence[Tally], decided: frozenset[int] = frozenset()) -> list[Reason]:
+def reasons_of(tallies: Sequence[Tally], decided: frozenset[int]) -> list[Reason]:
     """Every reason these tallies give to refuse; ``decided`` are tables whose colliding rows may differ."""
     return [
         _worded(kind, tally)

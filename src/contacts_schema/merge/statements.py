@@ -86,13 +86,13 @@ class NodeStatements:
 
     # Which rows are meant
 
-    def joined(self, edge: Edge, parent: str = "~p", child: sql.Identifier | None = None) -> Fragment:
+    def joined(self, edge: Edge, parent: str = "~p") -> Fragment:
         """parent = child over the columns of a reference, with the operators of the foreign key."""
         return every(
             template("{} {} {}").format(
                 self.cast(pair, of(parent, old(pair.parent))),
                 fragment(pair.equality),
-                template("{}.{}").format(child or self.name, self.bare(pair.child)),
+                self.column(pair.child),
             )
             for pair in edge.pairs
         )

@@ -39,9 +39,9 @@ class Edge:
 class Node:
     """One table of the merge. ``incoming`` come from earlier nodes, ``own`` are the table's references to itself.
 
-    ``moved`` are the columns whose values may change, ``referenced`` those that other rows hold, ``uniques`` the
-    unique indexes that a changed value may violate: its rows can then be duplicates of each other. ``plain`` tables
-    just change a column after one parent: nothing about their rows has to be worked out before.
+    ``moved`` are the columns whose values may change, ``uniques`` the unique indexes that a changed value may violate:
+    its rows can then be duplicates of each other. ``plain`` tables just change a column after one parent: nothing about
+    their rows has to be worked out before.
     """
 
     position: int

@@ -11,9 +11,9 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from ..errors import ContactsSchemaError, MergeFailed
+from ..errors import ContactsSchemaError, MergeFailed, is_lost
 from ..report import Progress
-from ..retry import is_locked
+from ..retry import may_pass
 from .batch import Batch, Merged, Slice, Undecided
 from .counters import Interference
 from .resolve import Contended
@@ -27,8 +27,6 @@ _MOST_GROUPS = 800
 _LEAST_GROUPS = 25
 # A batch holds at most so many duplicates, however large a group is.
 CAP = 800
-# unique_violation: a writer's row came between; seen again, it is part of the image.
-_RACED = {"23505"}
 
 
 @dataclass(kw_only=True)
@@ -103,8 +101,8 @@ class Worker:
 
     def _failed(self, piece: Slice, error: Exception, *, first: bool) -> bool:
         """Go on with a smaller slice, and past a single group that fails; gives whether nothing was left."""
-        if isinstance(error, psycopg.Error) and not (is_locked(error) or error.sqlstate in _RACED):
-            raise worded(error) from None
+        if isinstance(error, psycopg.Error) and not may_pass(error):
+            raise merge_failure(error) from None
         if first and piece.groups > 1:
             self._size = max(1, piece.groups // 4)
             return True
@@ -132,8 +130,8 @@ class Worker:
         self.progress.advance(groups, merged.duplicates)
 
 
-def worded(error: psycopg.Error) -> ContactsSchemaError | psycopg.Error:
+def merge_failure(error: psycopg.Error) -> ContactsSchemaError | psycopg.Error:
     """The server's message may hold values of a row; the names and the code may not."""
-    if error.sqlstate is None or error.sqlstate.startswith(("57P", "08")):
+    if is_lost(error.sqlstate):
         return error
     return MergeFailed(error.sqlstate, error.diag.table_name, error.diag.constraint_name)

@@ -13,7 +13,7 @@ from .tree import Edge, Node
 NOWHERE = sql.SQL("NULL::bigint")
 
 
-def journaled(node: Node, fill: Sequence[int] = ()) -> tuple[int, ...]:
+def journaled(node: Node, fill: Sequence[int]) -> tuple[int, ...]:
     """Columns whose old and new values go to the journal: those that are set, all where a trigger may set others.
 
     A row without a primary key is journaled whole, to be found again.

@@ -51,7 +51,7 @@ class Source:
 
     def insert(self) -> sql.Composed:
         """Columns that both sides still have, without the generated ones."""
-        shared = [n for n in self.numbers if n in self.columns and not self.columns[n].generated]
+        shared = self._shared
         return SQL["insert"].format(
             archive=self.relation,
             table=self.target,
@@ -156,8 +156,7 @@ class Source:
         kept = next(c for c in self.kept.columns if c.name == f"~o{number}")
         if kept.type == column.type:
             return value
-        base = "text" if column.category == "S" else column.base_type
-        return template("CAST({} AS {})").format(value, fragment(base))
+        return template("CAST({} AS {})").format(value, fragment(_comparable(column)))
 
     def _holds(self, number: int, kept: Callable[[int], sql.Identifier]) -> Fragment:
         """The column holds what the journal has as ``old`` or as ``new``."""

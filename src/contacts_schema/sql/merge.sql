@@ -145,7 +145,8 @@ WITH "~found" AS (
 INSERT INTO {rows} SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~unit", NULL, NULL, false{value_names} FROM "~found"
 
 -- name: hit_own
--- Rows that refer to a duplicate of their own table and are none themselves. Lock: FOR NO KEY UPDATE, NOWAIT.
+-- Rows that refer to a duplicate of their own table and are none themselves. Lock: FOR NO KEY UPDATE, or FOR UPDATE
+-- where a key of theirs changes; NOWAIT.
 WITH "~found" AS (
     SELECT {name}.tableoid AS "~rel", {name}.ctid AS "~tid"
     FROM {parent} AS "~p" JOIN {table} AS {name} ON {joined}
