@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import sql
 
 from ..compose import comma, ident, template
+from .journal import Journal
 from .outcome import Op, Outcome
 from .pieces import Piece, Refusal, as_far_as_possible, refused, units
 from .sources import SQL, Source
@@ -66,8 +67,8 @@ class Changes:
         found: dict[Pair, Mapping[str, Any]] = {}
         for source in sources:
             if hold:
-                self.store.connection.execute(source.hold(), {"op": op.id})
-            rows = self.store.rows(source.look(self.store.left_of(source)), {"op": op.id})
+                self.store.connection.execute(Journal(source=source).hold(), {"op": op.id})
+            rows = self.store.rows(Journal(source=source).look(self.store.left_of(source)), {"op": op.id})
             found |= {(source.id, row["id"]): row for row in rows}
         return found
 
@@ -97,7 +98,7 @@ class Changes:
         moved_from = {
             (source.id, row["id"]): row["moved_from"]
             for source in sources
-            for row in self.store.rows(source.moved_from(), {"op": op.id})
+            for row in self.store.rows(Journal(source=source).moved_from(), {"op": op.id})
         }
         return units({pair: moved_from[pair] for pair in wanted})
 
@@ -128,7 +129,7 @@ class Changes:
         stay = [row for row, verdict in verdicts.items() if verdict.stays]
         partly = [row for row in stay if verdicts[row].partly]
         if partly:
-            self.store.connection.execute(source.settle(), {"op": op.id, "rows": partly})
+            self.store.connection.execute(Journal(source=source).settle(), {"op": op.id, "rows": partly})
         self.store.execute("forget", journal=source.relation, op=op.id, left=stay)
         if stay:
             self.store.left[source.id] = source
@@ -147,5 +148,5 @@ def _verdict(row: Mapping[str, Any]) -> Verdict:
 def _undo(sources: Sequence[Source]) -> sql.Composed:
     names = [ident(f"~undone{i}") for i in range(len(sources))]
     lists = [template('ARRAY(SELECT "~id" FROM {}) AS {}').format(name, name) for name in names]
-    updates = sql.SQL(",\n").join(source.undo(i) for i, source in enumerate(sources))
+    updates = sql.SQL(",\n").join(Journal(source=source).undo(i) for i, source in enumerate(sources))
     return SQL["undo"].format(updates=updates, undone=comma(lists))
