@@ -100,6 +100,33 @@ def test_of_two_references_one_waits_and_follows_later(database_url, key):
     assert query(database_url, "TABLE calls") == [(7, 2, 4)]
 
 
+def test_a_moved_key_waits_for_rows_that_will_need_it(database_url):
+    """Nothing referred to 5 at that moment, it went on to 12, and the row that wanted to return to 5 never could."""
+    merging = {"collisions": ((None, "profiles", "merge"),)}
+    run(database_url, CONTACTS + "INSERT INTO contacts VALUES (1, 1, 'z'), (5, 1, 'a'), (12, 1, 'a')")
+    run(database_url, "CREATE TABLE profiles (contact_id int PRIMARY KEY REFERENCES contacts)")
+    run(database_url, "CREATE TABLE likes (id int PRIMARY KEY, contact_id int REFERENCES profiles)")
+    run(database_url, "INSERT INTO profiles VALUES (1), (12); INSERT INTO likes VALUES (7, 12)")
+    merge(database_url, **merging)
+    drop_constraint(database_url)
+    run(database_url, "UPDATE contacts SET phone = 'a' WHERE id = 1")
+    merge(database_url, **merging)
+    drop_constraint(database_url)
+    run(database_url, "ALTER TABLE likes ADD CONSTRAINT not_five CHECK (contact_id <> 5) NOT VALID")
+
+    kept = restore(database_url).kept
+
+    assert kept == (
+        "public.likes (id=7): not moved back, not_five (SQLSTATE 23514)",
+        "public.profiles (contact_id=5): stays with the survivor, its own row is not back",
+        "public.likes (id=7): stays with the survivor, its own row is not back",
+    )
+    run(database_url, "ALTER TABLE likes DROP CONSTRAINT not_five")
+    assert restore(database_url).kept == ()
+    assert query(database_url, "TABLE profiles ORDER BY 1") == [(1,), (12,)]
+    assert query(database_url, "TABLE likes") == [(7, 12)]
+
+
 def test_a_row_is_listed_once_whatever_keeps_it(database_url):
     run(database_url, TWO_PAIRS, CALLS, "INSERT INTO calls VALUES (7, 2, 4)")
     merge(database_url)

@@ -35,13 +35,18 @@ def read_facts(connection: Connection[Any], settings: Settings) -> Facts:
         role=_rows(connection, Role, "role")[0],
         target=target,
         tables=read_tables(connection, reached),
-        foreign_keys=tuple(_rows(connection, ForeignKey, "foreign_keys", oids=reached)),
+        foreign_keys=read_foreign_keys(connection, reached),
         named_columns=tuple(_rows(connection, NamedColumn, "named_columns", private_schema=settings.private_schema)),
         declared=declared,
         similar=() if target else tuple(_scalars(connection, "similar_tables", private_schema=settings.private_schema)),
         private_schema=_one(_rows(connection, PrivateSchema, "private_schema", schema=settings.private_schema)),
         relation_named_constraint=_relation_named(connection, settings),
     )
+
+
+def read_foreign_keys(connection: Connection[Any], oids: Sequence[int]) -> tuple[ForeignKey, ...]:
+    """The foreign keys that refer to these tables."""
+    return tuple(_rows(connection, ForeignKey, "foreign_keys", oids=list(oids)))
 
 
 def _declared_tables(settings: Settings) -> set[tuple[str, str]]:

@@ -68,7 +68,8 @@ class Changes:
         for source in sources:
             if hold:
                 self.store.connection.execute(Journal(source=source).hold(), {"op": op.id})
-            rows = self.store.rows(Journal(source=source).look(self.store.left_of(source)), {"op": op.id})
+            statement = Journal(source=source).look(self.store.left_of(source), self.store.left_below(source))
+            rows = self.store.rows(statement, {"op": op.id})
             found |= {(source.id, row["id"]): row for row in rows}
         return found
 
@@ -88,9 +89,9 @@ class Changes:
         if not wanted or attempt([tuple(wanted)]) is None:
             return undone, {}
         faults: dict[Pair, Verdict] = {}
-        for unit in as_far_as_possible(self._units(sources, op, wanted), attempt):
-            rows = as_far_as_possible([(pair,) for pair in unit], attempt)
-            faults |= {pair: Verdict(said=f"not moved back, {why}", stays=True) for (pair,), why in rows.items()}
+        for unit, why in as_far_as_possible(self._units(sources, op, wanted), attempt).items():
+            left = as_far_as_possible([(pair,) for pair in unit], attempt)
+            faults |= {pair: Verdict(said=f"not moved back, {why}", stays=True) for (pair,) in left}
         return undone, faults
 
     def _units(self, sources: Sequence[Source], op: Op, wanted: Sequence[Pair]) -> list[Piece]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from psycopg import sql
 
 from ..archive import key
-from ..catalog.facts import Column
+from ..catalog.facts import Column, ForeignKey
 from ..compose import NOTHING, TRUE, Fragment, comma, differ, every, fragment, ident, identical, some, template
 from ..merge.statements import new, of, old, source
 from .sources import SQL, Source
@@ -30,8 +30,10 @@ class Journal:
         relation, matched = sql.Literal(self.source.id), self._matched()
         return SQL["find"].format(table=self.source.target, relation=relation, matched=matched)
 
-    def look(self, later: Sequence[Source]) -> sql.Composed:
-        """What became of them; ``later`` are sources of this table in which something is left that was done later."""
+    def look(self, later: Sequence[Source], below: Sequence[tuple[ForeignKey, Source]]) -> sql.Composed:
+        """What became of them; in ``later`` something is left that was done to this table later, in ``below`` something
+        of a table that refers to it.
+        """
         row: Fragment = template('{} AS "~t"').format(self.source.target)
         same_row: Fragment = self._same_row
         if not self.source.keys:
@@ -47,7 +49,7 @@ class Journal:
             same_row=same_row,
             gone=gone,
             waiting=some(self.source.waiting(n) for n in self.source.moving),
-            superseded=some(self._superseded(later, gone)),
+            superseded=some([*self._superseded(later, gone), *self._needed(below)]),
             changed=some(self._changed(n) for n in self.source.moving if n in self.source.columns and self.source.keys),
             ours=some(self._ours(n) for n in self._settable),
         )
@@ -126,18 +128,32 @@ class Journal:
                     other.relation, same
                 )
 
+    def _needed(self, below: Sequence[tuple[ForeignKey, Source]]) -> Iterator[Fragment]:
+        """A row that is not undone yet will need the key that this one has now."""
+        for key_below, other in below:
+            columns = list(zip(key_below.columns, key_below.parent_columns, key_below.equality, strict=True))
+            if all(child in other.known and parent in self.source.numbers for child, parent, _ in columns):
+                same = every(
+                    template("{} {} {}").format(of("~j", new(parent)), fragment(equality), of("~s", other.former(child)))
+                    for child, parent, equality in columns
+                )
+                yield template('EXISTS (SELECT FROM {} AS "~s" WHERE "~s"."~op" > "~j"."~op" AND {})').format(
+                    other.relation, same
+                )
+
     def _known_later(self, other: Source, gone: Fragment) -> Fragment | None:
         if self.source.keys and other.keys == self.source.keys:
             return every(
                 template("{} {} {}").format(
-                    of("~s", other.former_key(n)), fragment(self.source.columns[n].equality or "="), of("~j", key(n))
+                    of("~s", other.former(n)), fragment(self.source.columns[n].equality or "="), of("~j", key(n))
                 )
                 for n in self.source.keys
             )
-        if self.source.keys or other.kind == "archive" or other.numbers != self.source.numbers:
+        if self.source.keys or other.kind == "archive":
             return None
         # Such rows are known by what they hold: as this change left the row, the later one found it.
-        held, left = ([of(a, c(n)) for n in self.source.shared] for a, c in (("~s", old), ("~j", new)))
+        shared = [n for n in self.source.shared if n in other.numbers]
+        held, left = ([of(a, c(n)) for n in shared] for a, c in (("~s", old), ("~j", new)))
         return template("{} AND {} = {}").format(gone, _image(held), _image(left))
 
     def _ours(self, number: int) -> Fragment:

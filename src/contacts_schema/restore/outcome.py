@@ -27,4 +27,5 @@ class Outcome:
         """Take in what another one tells."""
         self.inserted += other.inserted
         self.undone.update(other.undone)
-        self.kept += other.kept
+        # A row that two operations changed waits twice.
+        self.kept = list(dict.fromkeys([*self.kept, *other.kept]))

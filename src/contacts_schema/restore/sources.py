@@ -87,8 +87,13 @@ class Source:
             of("~j", source(number))
         )
 
-    def former_key(self, number: int) -> sql.Identifier:
-        """The column for what the key was before the change."""
+    @property
+    def known(self) -> set[int]:
+        """Columns of which it holds what they were before."""
+        return {*self.numbers, *self.keys}
+
+    def former(self, number: int) -> sql.Identifier:
+        """The column for what this one, of the key or another, was before the change."""
         if self.kind == "archive":
             return ident(self.names[number])
         return old(number) if number in self.numbers else key(number)

@@ -7,8 +7,8 @@ from typing import Any
 from psycopg import Connection, sql
 from psycopg.rows import dict_row, scalar_row
 
-from ..catalog.facts import Table
-from ..catalog.read import find_table, read_tables
+from ..catalog.facts import ForeignKey, Table
+from ..catalog.read import find_table, read_foreign_keys, read_tables
 from ..compose import Fragment, ident
 from .sources import SQL, Source
 
@@ -23,6 +23,22 @@ class Store:
     def left_of(self, source: Source) -> list[Source]:
         """Where something of the same table is left that was done later: a run under other settings has its own."""
         return [other for other in self.left.values() if other.table == source.table]
+
+    def left_below(self, source: Source) -> list[tuple[ForeignKey, Source]]:
+        """Where something is left of a table that refers to this one, and how it refers."""
+        if source.table is None:
+            return []
+        return [
+            (key, other)
+            for other in self.left.values()
+            for key in self._foreign_keys
+            if other.table is not None and (key.table, key.parent) == (other.table.oid, source.table.oid)
+        ]
+
+    @cached_property
+    def _foreign_keys(self) -> tuple[ForeignKey, ...]:
+        oids = {source.table.oid for source in self.sources.values() if source.table is not None}
+        return read_foreign_keys(self.connection, sorted(oids))
 
     @cached_property
     def sources(self) -> Mapping[int, Source]:
