@@ -36,16 +36,27 @@ class Edited:
             before, after, edited, restored = (dict(image.rows[table.name]) for image in self._images)
             yield from (f"{table.name} {m}: came from nowhere" for m in restored.keys() - before.keys() - edited.keys())
             yield from (f"{table.name} {m}: deleted, and back" for m in (after.keys() - edited.keys()) & restored.keys())
-            for mark in edited.keys() - after.keys():
+            for mark in edited.keys() - after.keys() - self._exchanged(table):
                 yield from self._inserted(table, mark)
             for mark in before.keys() & after.keys() & edited.keys():
                 yield from self._stayed(table, mark)
             for mark in before.keys() - after.keys():
                 yield from self._returned(table, mark)
-            for mark in before.keys() & after.keys():
+            for mark in before.keys() & after.keys() - self._exchanged(table):
                 yield from self._unsaid(table, mark)
         yield from (problem for table in self.schema.tables if not table.primary for problem in self._unmarked(table))
         yield from self._unfounded()
+
+    def _exchanged(self, table: Table) -> set[str]:
+        """Rows that were deleted, and those inserted under their primary keys: nothing tells the ones from the others."""
+        after, edited = self.merged.after.rows[table.name], self.edited.rows[table.name]
+        deleted = {self._key(table, after[mark]): mark for mark in after.keys() - edited.keys()}
+        inserted = {self._key(table, edited[mark]): mark for mark in edited.keys() - after.keys()}
+        return {mark for key in deleted.keys() & inserted.keys() for mark in (deleted[key], inserted[key])}
+
+    @staticmethod
+    def _key(table: Table, row: Row) -> tuple[str | None, ...]:
+        return tuple(row[column] for column in table.primary)
 
     @property
     def _images(self) -> tuple[Image, Image, Image, Image]:
