@@ -57,10 +57,19 @@ def migrate() -> None:
         if context.is_offline_mode():
             raise OfflineUnavailable
         _migrate(settings, database_url(os.environ))
-    except ContactsSchemaError as error:
-        _stop(error, 1)
     except KeyboardInterrupt:
         _stop(Interrupted(), _INTERRUPTED_EXIT)
+    except ContactsSchemaError as error:
+        # What was cut short may fail once more while it is left.
+        if _began_with_ctrl_c(error):
+            _stop(Interrupted(), _INTERRUPTED_EXIT)
+        _stop(error, 1)
+
+
+def _began_with_ctrl_c(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _stop(error: ContactsSchemaError, code: int) -> NoReturn:

@@ -355,7 +355,7 @@ def test_ctrl_c_ends_with_130_and_says_what_is_left(alembic, small_url):
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
 
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "new duplicates stay rejected until it has ended or is taken back" in said.splitlines()[-1]
     assert alembic(small_url, "upgrade", "head").returncode == 0
     assert constraint_is_valid(small_url)
