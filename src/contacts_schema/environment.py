@@ -18,7 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from contacts_schema import operations
 from contacts_schema.configuration import settings_from
 from contacts_schema.connections import connection_failed
-from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable, UrlError
+from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable, UrlError, began_with_ctrl_c
 from contacts_schema.session import refuse_pooler, refuse_read_only
 from contacts_schema.settings import Settings
 from contacts_schema.turns import take_turn
@@ -61,15 +61,9 @@ def migrate() -> None:
         _stop(Interrupted(), _INTERRUPTED_EXIT)
     except ContactsSchemaError as error:
         # What was cut short may fail once more while it is left.
-        if _began_with_ctrl_c(error):
+        if began_with_ctrl_c(error):
             _stop(Interrupted(), _INTERRUPTED_EXIT)
         _stop(error, 1)
-
-
-def _began_with_ctrl_c(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__context__
-    return error is not None
 
 
 def _stop(error: ContactsSchemaError, code: int) -> NoReturn:

@@ -22,6 +22,13 @@ def is_lost(sqlstate: str | None) -> bool:
 
 
 # Alembic's own command line shows a CommandError as one message, and everything else as a traceback.
+def began_with_ctrl_c(error: BaseException | None) -> bool:
+    """Whether somebody stopped us, and leaving what was going on then failed in its own way."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
 class ContactsSchemaError(CommandError):
     """The work on the contacts table stopped."""
 

@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from .errors import LockNotAcquired
+from .errors import LockNotAcquired, began_with_ctrl_c
 from .report import Progress
 from .settings import Settings
 
@@ -24,7 +24,7 @@ _LONGEST = 2.0
 
 def is_locked(error: BaseException) -> bool:
     """Somebody else has what we need; it may be free a moment later."""
-    return isinstance(error, psycopg.Error) and error.sqlstate in _LOCKED
+    return isinstance(error, psycopg.Error) and error.sqlstate in _LOCKED and not began_with_ctrl_c(error)
 
 
 def may_pass(error: psycopg.Error) -> bool:

@@ -1,4 +1,7 @@
+import psycopg
+
 from contacts_schema import errors
+from contacts_schema.retry import is_locked
 
 
 def test_a_refusal_lists_every_reason_with_its_way_on() -> None:
@@ -67,3 +70,13 @@ def test_what_looks_like_a_phone_number_is_masked() -> None:
     assert errors.shown("+49 (170) 123-45-67 and 12:30") == '"... and 12:30"'
     assert errors.shown("a\nb") == '"a b"'
     assert errors.shown("x" * 81) == f'"{"x" * 80}..."'
+
+
+def test_ctrl_c_is_no_lock_to_wait_for_though_leaving_meets_one() -> None:
+    """The driver gives the error of the statement that was cut short, if it has one, instead of the interruption."""
+    cut_short = psycopg.errors.LockNotAvailable()
+    cut_short.__context__ = KeyboardInterrupt()
+
+    assert not is_locked(cut_short)
+    assert errors.began_with_ctrl_c(cut_short)
+    assert is_locked(psycopg.errors.LockNotAvailable())
