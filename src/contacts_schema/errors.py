@@ -21,7 +21,6 @@ def is_lost(sqlstate: str | None) -> bool:
     return sqlstate is None or sqlstate.startswith(("57P", "08"))
 
 
-# Alembic's own command line shows a CommandError as one message, and everything else as a traceback.
 def began_with_ctrl_c(error: BaseException | None) -> bool:
     """Whether somebody stopped us, and leaving what was going on then failed in its own way."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
@@ -29,6 +28,7 @@ def began_with_ctrl_c(error: BaseException | None) -> bool:
     return error is not None
 
 
+# Alembic's own command line shows a CommandError as one message, and everything else as a traceback.
 class ContactsSchemaError(CommandError):
     """The work on the contacts table stopped."""
 
