@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 import psycopg
 from sqlalchemy import make_url
 
-from sandbox import server_container, server_embedded
+from sandbox import server_embedded
 from sandbox.server_choice import Choice, ServerUnavailable
 
 __all__ = ["Choice", "Server", "ServerUnavailable", "choose", "server"]
@@ -48,7 +48,7 @@ def choose(environ: Mapping[str, str] = os.environ) -> Choice:
     if environ.get("TEST_DATABASE_URL"):
         return _url(environ)
     try:
-        return server_container.choose(environ)
+        return _container(environ)
     except ServerUnavailable as unavailable:
         return server_embedded.choose(environ, reason=str(unavailable))
 
@@ -67,15 +67,14 @@ def server(
     if choice.way == "url":
         yield _described(choice.target, choice)
         return
-    start = server_container.start if choice.way == "container" else server_embedded.start
-    with start(choice.target, settings) as url:
+    with _start(choice, settings) as url:
         yield _described(url, choice)
 
 
 def _forced(way: str, environ: Mapping[str, str]) -> Choice:
     ways: dict[str, Callable[[Mapping[str, str]], Choice]] = {
         "url": _url,
-        "container": server_container.choose,
+        "container": _container,
         "embedded": server_embedded.choose,
     }
     if way not in ways:
@@ -87,6 +86,21 @@ def _forced(way: str, environ: Mapping[str, str]) -> Choice:
         msg = f"TEST_SERVER={way} forces that way, but {unavailable}; provide it or unset TEST_SERVER"
         raise ServerUnavailable(msg) from unavailable
     return Choice(way=choice.way, target=choice.target, reason=f"TEST_SERVER={way}")
+
+
+def _container(environ: Mapping[str, str]) -> Choice:
+    # Imported here and below: the demo gets on without Docker's libraries.
+    from sandbox import server_container
+
+    return server_container.choose(environ)
+
+
+def _start(choice: Choice, settings: Mapping[str, str]) -> AbstractContextManager[str]:
+    if choice.way == "embedded":
+        return server_embedded.start(choice.target, settings)
+    from sandbox import server_container
+
+    return server_container.start(choice.target, settings)
 
 
 def _url(environ: Mapping[str, str]) -> Choice:
