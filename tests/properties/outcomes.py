@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from hypothesis import event
 
+from tests.properties.profiles import ASKED, USUAL
+
 __all__ = ["PROPERTY", "Outcomes", "page", "tables"]
 
 PROPERTY: Final = "outcomes"
@@ -21,7 +23,7 @@ What came of random schemas around a contacts table, with random rows: one to ei
 deep. This page is written by
 
 ```
-PROPERTY_EXAMPLES={examples} PROPERTY_REPORT=docs/properties.md python -m pytest -n 2 tests/properties
+PROPERTY_EXAMPLES={asked} PROPERTY_REPORT=docs/properties.md python -m pytest -n 2 tests/properties
 ```
 
 An example ends with an error, and so fails its test, if anything else comes of it than what is named here. Refused is
@@ -71,7 +73,7 @@ def page(found: Sequence[Mapping[str, Any]]) -> str:
         features.update(one["features"])
     examples = sum(sum(one["outcomes"].values()) for one in found)
     depth = max(int(name.split()[1]) for name in features if name.startswith("chain: "))
-    lines = [HEAD.format(examples=examples, depth=depth)]
+    lines = [HEAD.format(asked=ASKED or USUAL, depth=depth)]
     for one in sorted(found, key=lambda one: str(one["title"])):
         lines += ["", f"## {one['title']}", "", f"{sum(one['outcomes'].values())} examples on {one['server']}.", ""]
         lines += tables(one)

@@ -7,7 +7,7 @@ from typing import Final
 
 from hypothesis import HealthCheck, Phase, settings
 
-__all__ = ["PROFILE"]
+__all__ = ["ASKED", "PROFILE", "USUAL"]
 
 USUAL: Final = 50
 ASKED: Final = os.environ.get("PROPERTY_EXAMPLES", "")
