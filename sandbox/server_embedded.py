@@ -6,7 +6,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from tenacity import (
 )
 
 from sandbox import server_binaries, server_watch
+from sandbox.ports import free_port
 from sandbox.server_choice import Choice, ServerUnavailable
 
 __all__ = ["choose", "start"]
@@ -114,7 +114,7 @@ def _running(
 def _launch(
     programs: Path, folder: Path, settings: Mapping[str, str], user: pwd.struct_passwd | None, password: str
 ) -> tuple[subprocess.Popen[bytes], int]:
-    port = _free_port()
+    port = free_port()
     place = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""}
     options = [word for name, value in {**place, **settings}.items() for word in ("-c", f"{name}={value}")]
     command = [str(programs / "postgres"), "-D", str(folder / "data"), *options]
@@ -151,11 +151,6 @@ def _await(watcher: subprocess.Popen[bytes], url: str, folder: Path) -> None:
 
 def _stop(watcher: subprocess.Popen[bytes]) -> None:
     watcher.communicate(timeout=STOP_SECONDS)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _url(port: int, password: str) -> str:

@@ -1,26 +1,27 @@
 """Make a live contacts table unique by workspace and phone, and take it back exactly."""
 
-# First, and whole before the errors derive from its own: Alembic's first import loads the directives, which need them.
-import alembic  # noqa: F401 - for its side effect, see above
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from contacts_schema.errors import (
-    AnotherRunInProgress,
-    ConnectionFailed,
-    ContactsSchemaError,
-    Interrupted,
-    LockNotAcquired,
-    MergeFailed,
-    NothingStamped,
-    OfflineUnavailable,
-    Reason,
-    Refused,
-    SettingsError,
-    StatementFailed,
-    TransactionOpen,
-    UrlError,
-)
-from contacts_schema.report import Progress, Report, Silent
-from contacts_schema.settings import Reference, Settings
+if TYPE_CHECKING:
+    from contacts_schema.errors import (
+        AnotherRunInProgress,
+        ConnectionFailed,
+        ContactsSchemaError,
+        Interrupted,
+        LockNotAcquired,
+        MergeFailed,
+        NothingStamped,
+        OfflineUnavailable,
+        Reason,
+        Refused,
+        SettingsError,
+        StatementFailed,
+        TransactionOpen,
+        UrlError,
+    )
+    from contacts_schema.report import Progress, Report, Silent
+    from contacts_schema.settings import Reference, Settings
 
 __all__ = [
     "AnotherRunInProgress",
@@ -43,3 +44,12 @@ __all__ = [
     "TransactionOpen",
     "UrlError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import it now: an application that uses `contacts_schema.webhook` alone needs none of it, nor Alembic."""
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    modules = (import_module(f"{__name__}.{module}") for module in ("errors", "report", "settings"))
+    return next(getattr(module, name) for module in modules if hasattr(module, name))

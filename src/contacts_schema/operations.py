@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from alembic.operations import MigrateOperation, Operations
 
-from contacts_schema.settings_arguments import Arguments, arguments
-
 if TYPE_CHECKING:
     from contacts_schema.report import Report
+    from contacts_schema.settings_arguments import Arguments
 
 
 class OnlineOperation(MigrateOperation):
@@ -45,7 +44,7 @@ class MergeDuplicatesOp(OnlineOperation):
         **options: Any,
     ) -> Report:
         """Merge duplicates. `options` are settings by name, as text or as values."""
-        return run(cls, operations, arguments(table_name, columns, schema, constraint_name, options))
+        return run(cls, operations, _arguments(table_name, columns, schema, constraint_name, options))
 
 
 @Operations.register_operation("restore_duplicates")
@@ -66,7 +65,7 @@ class RestoreDuplicatesOp(OnlineOperation):
         **options: Any,
     ) -> Report:
         """Restore duplicates. `options` as in `merge_duplicates`."""
-        return run(cls, operations, arguments(table_name, columns, schema, constraint_name, options))
+        return run(cls, operations, _arguments(table_name, columns, schema, constraint_name, options))
 
 
 @Operations.register_operation("create_unique_constraint_online")
@@ -87,7 +86,7 @@ class CreateUniqueConstraintOnlineOp(OnlineOperation):
         **options: Any,
     ) -> Report:
         """Create the constraint. `options` as in `merge_duplicates`."""
-        return run(cls, operations, arguments(table_name, columns, schema, constraint_name, options))
+        return run(cls, operations, _arguments(table_name, columns, schema, constraint_name, options))
 
 
 @Operations.register_operation("drop_unique_constraint_online")
@@ -108,7 +107,7 @@ class DropUniqueConstraintOnlineOp(OnlineOperation):
         **options: Any,
     ) -> Report:
         """Drop the constraint. `options` as in `merge_duplicates`."""
-        return run(cls, operations, arguments(table_name, columns, schema, constraint_name, options))
+        return run(cls, operations, _arguments(table_name, columns, schema, constraint_name, options))
 
 
 MergeDuplicatesOp.inverse, RestoreDuplicatesOp.inverse = RestoreDuplicatesOp, MergeDuplicatesOp
@@ -126,6 +125,13 @@ def perform(operations: Operations, operation: OnlineOperation) -> Report:
     from contacts_schema import running
 
     return running.run(operations.migration_context, operation.directive, operation.given)
+
+
+def _arguments(*given: Any) -> Arguments:
+    # Imported here: our errors are Alembic's, which is not whole yet when it imports this.
+    from contacts_schema.settings_arguments import arguments
+
+    return arguments(*given)
 
 
 def run(kind: type[OnlineOperation], operations: Operations, given: Arguments) -> Report:

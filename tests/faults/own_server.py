@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ import psycopg
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from sandbox import server_binaries, server_watch
+from sandbox.ports import free_port
 from sandbox.servers import OPTIONS
 
 START_SECONDS: Final = 60
@@ -50,7 +50,7 @@ class OwnServer:
     def __init__(self, programs: Path, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
         self._programs, self._settings = programs, settings
-        self._password, self._port = secrets.token_hex(16), _free_port()
+        self._password, self._port = secrets.token_hex(16), free_port()
         self._user = server_binaries.unprivileged()
         self._watcher: subprocess.Popen[bytes] | None = None
 
@@ -119,8 +119,3 @@ class OwnServer:
         identity: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
         command = [str(self._programs / name), *arguments]
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True, timeout=START_SECONDS, **identity)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

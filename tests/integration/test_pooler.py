@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from sqlalchemy import make_url
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from sandbox.alembic_command import ROOT, command, environment
+from sandbox.ports import free_port
 from sandbox.trial import CONTACTS, query, reasons, run
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -67,12 +67,6 @@ def account(directory: str, configuration: Path) -> str | None:
     for path in (directory, configuration):
         shutil.chown(path, "nobody")
     return "nobody"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @retry(
