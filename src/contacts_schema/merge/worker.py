@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Event
 from typing import Any
 
@@ -19,8 +20,10 @@ from .counters import Interference
 from .resolve import Contended
 from .statements import SQL
 
-# A writer that meets a batch waits for its end.
-_TARGET_SECONDS = 0.075
+# A writer that meets a batch waits for its end. Of a batch's twenty statements each costs a round trip: the further away
+# the server is, the longer a batch has to be for the work in it to outweigh the way.
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.025, 0.075
+_ROUND_TRIPS = 60
 _FIRST_GROUPS = 50
 _MOST_GROUPS = 800
 # Below this a batch's own cost, some twenty statements, outweighs its work; far from the server it is all there is.
@@ -114,12 +117,16 @@ class Worker:
         return False
 
     def _fit(self, piece: Slice, seconds: float) -> None:
-        """Steer the size towards a batch of 75 ms."""
+        """Steer the size towards the seconds that a batch should take."""
         if self.batch_size:
             self._size = self.batch_size
         else:
-            factor = min(2.0, max(0.5, _TARGET_SECONDS / max(seconds, 0.001)))
+            factor = min(2.0, max(0.5, self._target / max(seconds, 0.001)))
             self._size = max(_LEAST_GROUPS, min(_MOST_GROUPS, round(max(self._size, piece.groups) * factor)))
+
+    @cached_property
+    def _target(self) -> float:
+        return min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, _ROUND_TRIPS * round_trip(self.connection)))
 
     def _count(self, groups: int, merged: Merged) -> None:
         self._done.groups += groups
@@ -128,6 +135,17 @@ class Worker:
         self._done.moved.update(merged.moved)
         self._done.beyond.update(merged.beyond)
         self.progress.advance(groups, merged.duplicates)
+
+
+def round_trip(connection: Connection[Any]) -> float:
+    """Seconds to the server and back, at best."""
+
+    def once() -> float:
+        start = time.monotonic()
+        connection.execute("SELECT 1", {})
+        return time.monotonic() - start
+
+    return min(once() for _ in range(3))
 
 
 def merge_failure(error: psycopg.Error) -> ContactsSchemaError | psycopg.Error:
