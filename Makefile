@@ -15,7 +15,7 @@ READY := $(VENV)/.ready
 install = $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --editable '.[$(1)]' \
 	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) && touch $@
 
-.PHONY: help demo test faults lint format bench docs wheel clean
+.PHONY: help demo test webhook faults lint format bench docs wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -26,6 +26,9 @@ demo: $(START) ## watch a duplicated contacts table come out unique, and go back
 test: $(READY) ## run the whole suite; ARGS="-k name" for a part of it, POSTGRES=16 for that version
 	@$(if $(POSTGRES),binaries=$$($(BIN)/python -m sandbox.server_majors $(POSTGRES)) && export POSTGRES_BIN="$$binaries" TEST_SERVER=embedded &&) \
 		$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+webhook: $(READY) ## start the example service, on a throwaway server unless DATABASE_URL names a database
+	@$(BIN)/python -m examples.webhook $(ARGS)
 
 faults: $(READY) ## strike upgrades and downgrades under load, SEEDS=200 times
 	@$(BIN)/python -m tests.faults --seeds $(or $(SEEDS),25) $(ARGS)

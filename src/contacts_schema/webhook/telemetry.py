@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from contacts_schema.webhook.contacts import Contacts
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 try:
     from opentelemetry import metrics
@@ -24,11 +27,21 @@ _rejections = _meter and _meter.create_counter(
     unit="{duplicate}",
     description="Contacts that the unique constraint, its index or the upgrade's guard rejected.",
 )
-_duration = _meter and _meter.create_histogram(
-    "contacts_schema.webhook.find_or_create.duration",
-    unit="s",
-    description="Time to find or create a contact.",
-)
+
+
+def _histogram() -> metrics.Histogram | None:
+    if _meter is None:
+        return None
+    name, description = "contacts_schema.webhook.find_or_create.duration", "Time to find or create a contact."
+    create = partial(_meter.create_histogram, name, unit="s", description=description)
+    try:
+        return create(explicit_bucket_boundaries_advisory=_SECONDS)
+    except TypeError:
+        # An older release; whoever uses it sets the boundaries in a view.
+        return create()
+
+
+_duration = _histogram()
 
 
 def rejected(names: Contacts, workspace_id: Any) -> None:

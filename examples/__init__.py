@@ -1,0 +1,1 @@
+"""What to take from: programs that use contacts_schema."""

@@ -1,0 +1,1 @@
+"""A webhook service that goes on working while its contacts become unique: FastAPI, psycopg, Prometheus."""
