@@ -119,4 +119,5 @@ async def _store(pool: AsyncConnectionPool[Any], message: Message) -> Stored:
         # Delivered before: a contact that was created for it now is not wanted.
         await connection.rollback()
         rows = await connection.execute(EARLIER, (message.provider_id,))
-        return Stored(contact_id=(await anext(rows))[0], stored=False)
+        [(contact_id,)] = await rows.fetchall()
+        return Stored(contact_id=contact_id, stored=False)
