@@ -36,7 +36,8 @@ FILL: Final = """
 INSERT INTO contacts (workspace_id, phone, name, created_at)
 SELECT %(workspace)s, '+1666' || n, 'person ' || n, timestamptz '2026-01-01 00:00Z' + n * interval '1 second'
 FROM generate_series(1, %(contacts)s) AS n, generate_series(0, (n %% 10 = 0)::int + (n %% 100 = 0)::int);
-INSERT INTO messages (contact_id, provider_id, body) SELECT id, 'old ' || id, 'from before' FROM contacts;
+INSERT INTO messages (workspace_id, contact_id, provider_id, body)
+SELECT workspace_id, id, 'old ' || id, 'from before' FROM contacts;
 """
 WRONG: Final = """
 SELECT format('message %%s is stored %%s times', provider_id, count(m.id))

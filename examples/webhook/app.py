@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from opentelemetry import metrics
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import BaseModel, Field, StringConstraints
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -24,9 +25,11 @@ from contacts_schema.webhook import find_or_create
 
 # The provider's id makes a message that is delivered twice one message.
 STORE = """
-INSERT INTO messages (contact_id, provider_id, body) VALUES (%s, %s, %s) ON CONFLICT (provider_id) DO NOTHING RETURNING id
+INSERT INTO messages (workspace_id, contact_id, provider_id, body) VALUES (%s, %s, %s, %s)
+ON CONFLICT (workspace_id, provider_id) DO NOTHING RETURNING id
 """
-EARLIER = "SELECT contact_id FROM messages WHERE provider_id = %s"
+EARLIER = "SELECT contact_id FROM messages WHERE workspace_id = %s AND provider_id = %s"
+OPEN_SECONDS = 15
 SECONDS = Histogram("webhook_seconds", "Time to answer a webhook", ["status"])
 AGAIN = AsyncRetrying(
     retry=retry_if_exception_type((psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)),
@@ -35,6 +38,7 @@ AGAIN = AsyncRetrying(
     reraise=True,
 )
 
+logger = logging.getLogger(__name__)
 router = APIRouter()
 
 # PostgreSQL's text holds every character but this one.
@@ -64,7 +68,7 @@ async def receive(message: Message, request: Request) -> Stored:
     try:
         return await AGAIN(_store, request.app.state.pool, message)
     except psycopg.errors.ForeignKeyViolation as error:
-        if error.diag.constraint_name != "contacts_workspace_id_fkey":
+        if error.diag.constraint_name != "contacts_workspace_id_fkey":  # of schema.sql
             raise
         raise HTTPException(404, "no such workspace") from None
 
@@ -79,6 +83,12 @@ async def refused(_: Request, error: Exception) -> JSONResponse:
     """Say what is wrong with a request without repeating it: it may hold a phone number, or what is no text at all."""
     assert isinstance(error, RequestValidationError)
     return JSONResponse({"detail": [{"loc": list(each["loc"]), "msg": each["msg"]} for each in error.errors()]}, 422)
+
+
+async def unavailable(_: Request, error: Exception) -> JSONResponse:
+    """Let the provider deliver again. The error may hold a phone number: its kind is enough."""
+    logger.warning("the database does not answer: %s", type(error).__name__)
+    return JSONResponse({"detail": "try again"}, 503)
 
 
 async def timed(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -99,11 +109,14 @@ def service(url: str) -> FastAPI:
 
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncConnectionPool(url, min_size=2, max_size=8, timeout=10) as app.state.pool:
+        check = AsyncConnectionPool.check_connection
+        async with AsyncConnectionPool(url, min_size=2, max_size=8, timeout=10, check=check, open=False) as app.state.pool:
+            await app.state.pool.wait(OPEN_SECONDS)
             yield
 
     metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()]))
-    app = FastAPI(title="Webhooks", lifespan=opened, exception_handlers={RequestValidationError: refused})
+    handlers = {RequestValidationError: refused, psycopg.OperationalError: unavailable, PoolTimeout: unavailable}
+    app = FastAPI(title="Webhooks", lifespan=opened, exception_handlers=handlers)
     app.middleware("http")(timed)
     app.include_router(router)
     return app
@@ -113,11 +126,12 @@ async def _store(pool: AsyncConnectionPool[Any], message: Message) -> Stored:
     """One transaction: the contact and its message, or neither."""
     async with pool.connection() as connection:
         contact = await find_or_create(connection, message.workspace_id, message.phone, name=message.name)
-        rows = await connection.execute(STORE, (contact.id, message.provider_id, message.body))
+        values = (message.workspace_id, contact.id, message.provider_id, message.body)
+        rows = await connection.execute(STORE, values)
         if await rows.fetchone():
             return Stored(contact_id=contact.id, stored=True)
         # Delivered before: a contact that was created for it now is not wanted.
         await connection.rollback()
-        rows = await connection.execute(EARLIER, (message.provider_id,))
+        rows = await connection.execute(EARLIER, (message.workspace_id, message.provider_id))
         [(contact_id,)] = await rows.fetchall()
         return Stored(contact_id=contact_id, stored=False)

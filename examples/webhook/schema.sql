@@ -15,10 +15,12 @@ CREATE INDEX ON contacts (workspace_id, phone);
 
 CREATE TABLE messages (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    workspace_id uuid NOT NULL REFERENCES workspaces,
     contact_id bigint NOT NULL REFERENCES contacts ON DELETE CASCADE,
-    provider_id text NOT NULL UNIQUE,
+    provider_id text NOT NULL,
     body text NOT NULL,
-    received_at timestamptz NOT NULL DEFAULT now()
+    received_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (workspace_id, provider_id)
 );
 CREATE INDEX ON messages (contact_id);
 

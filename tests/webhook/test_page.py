@@ -29,6 +29,7 @@ PAGE = (ROOT / "docs" / "webhook.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^##+ (.+?)$(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
 TABLE = re.findall(r"^\| `(INSERT.*?)` \|(.*)\|$", PAGE, re.MULTILINE)
 GUARDED = {"guard", "index without constraint", "constraint"}
+BLANKS = ["", "  "]
 PHONES = [f"+17775{n:03}" for n in range(40)]
 VALUES = f"INSERT INTO contacts (workspace_id, phone) VALUES ('{WORKSPACE}', '+17770001')"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE {} = ANY (pg_blocking_pids(pid))"
@@ -163,6 +164,8 @@ def test_the_postgrest_handler_makes_one_contact_a_phone_where_duplicates_are_re
             yield lambda phone: contact_for(client, WORKSPACE, phone, "Ann")
 
     assert raced(url, racer) or phase not in GUARDED
+    with postgrest.SyncPostgrestClient(address) as client:
+        assert contact_for(client, WORKSPACE, " ", "Ann") != contact_for(client, WORKSPACE, " ", "Ann")
     before = function("supabase-py and PostgREST", 0)
     with postgrest.SyncPostgrestClient(address) as client:
         assert before(client, WORKSPACE, "+1", "Ann") == before(client, WORKSPACE, "+1", "Ann")
@@ -213,6 +216,40 @@ def test_the_id_of_a_merged_contact_leads_to_its_survivor(in_phase):
     with psycopg.connect(url) as connection:
         for contact in range(1, 21):
             assert contact_now(connection, contact) == (contact if contact in survivors else contact - 1)
+
+
+def test_a_function_lets_others_follow_a_merged_contact(in_phase):
+    url = in_phase("constraint")
+    (make,) = fences("Ids that were handed out earlier", "sql")
+    survivors = {row[0] for row in rows(url, "SELECT id FROM contacts")}
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(make)
+        connection.execute("DELETE FROM contacts WHERE id = 1")
+        for contact in range(3, 21):
+            (now,) = connection.execute("SELECT contact_now(%s)", (contact,)).fetchone()
+            assert now == (contact if contact in survivors else contact - 1)
+        assert connection.execute("SELECT contact_now(2), contact_now(999)").fetchone() == (1, 999)
+
+
+def test_a_blank_phone_is_none_for_every_handler(in_phase):
+    url = in_phase("constraint")
+    execute(url, fences("SQL, for everybody else", "sql")[1])
+    with psycopg.connect(url, autocommit=True) as connection:
+        made = {
+            connection.execute("SELECT contact_for(%s, %s, 'Ann')", (WORKSPACE, blank)).fetchone()[0] for blank in BLANKS
+        }
+    made |= {asyncio.run(with_asyncpg(url, blank)) for blank in BLANKS}
+
+    assert len(made) == 2 * len(BLANKS)
+    assert rows(url, "SELECT DISTINCT phone FROM contacts WHERE workspace_id = %s", WORKSPACE) == [(None,)]
+
+
+async def with_asyncpg(url, phone):
+    connection = await asyncpg.connect(url)
+    try:
+        return await function("asyncpg", 1)(connection, WORKSPACE, phone, "Ann")
+    finally:
+        await connection.close()
 
 
 def test_the_server_is_asked_who_waits(database_url):

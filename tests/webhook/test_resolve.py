@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 
 import psycopg
@@ -11,7 +12,8 @@ import sqlalchemy
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from contacts_schema.webhook import Contacts, find_or_create, resolve
-from tests.migration.observed import execute, rows
+from contacts_schema.webhook.steps import resolving
+from tests.migration.observed import execute, rows, value
 from tests.webhook.clients import WORKSPACE
 from tests.webhook.conftest import migrate
 
@@ -103,3 +105,23 @@ def test_over_asyncpg_it_is_awaited(merged):
         return found
 
     assert asyncio.run(resolved()) == today
+
+
+def test_a_downgrade_that_ends_meanwhile_is_no_error(in_phase):
+    """After each statement that holds no lock on the archive yet."""
+    for statements in (1, 2, 3):
+        url = in_phase("constraint")
+        with psycopg.connect(url, autocommit=True) as connection:
+            steps = resolving(Contacts(), 2, alone=True)
+            statement = next(steps)
+            with pytest.raises(StopIteration) as ended:
+                for number in itertools.count(1):
+                    try:
+                        answer = connection.execute(statement.text, statement.values)
+                        if number == statements:
+                            migrate(url, "downgrade", "base")
+                        statement = steps.send(answer.fetchall() if answer.description else [])
+                    except psycopg.errors.UndefinedTable as error:
+                        statement = steps.throw(error)
+            assert ended.value.value == 2
+            assert value(url, "SELECT count(*) FROM contacts WHERE id = 2") == 1

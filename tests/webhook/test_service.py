@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import httpx
+import psycopg
 import pytest
 
 from sandbox.http_load import WORKSPACE, fill, loaded, served, wrong
-from tests.migration.observed import eventually, rows, value
+from tests.migration.observed import eventually, execute, rows, value
 from tests.webhook.conftest import migrate
 
 CONTACTS = 3000
@@ -53,6 +54,22 @@ def test_a_message_is_stored_once_and_leaves_no_contact_behind_when_it_comes_aga
 
     assert value(service_url, "SELECT count(*) FROM contacts") == before + 2
     assert rows(service_url, "SELECT count(*) FROM messages WHERE provider_id LIKE 'm %%'") == [(2,)]
+
+
+def test_another_workspaces_message_with_the_same_id_is_another_message(client, service_url):
+    other = "00000000-0000-0000-0000-000000000002"
+    execute(service_url, f"INSERT INTO workspaces VALUES ('{other}', 'Other')")
+    first, second = (client.post("/webhooks/messages", json=message(workspace_id=w)).json() for w in (WORKSPACE, other))
+
+    assert (first["stored"], second["stored"]) == (True, True)
+    assert first["contact_id"] != second["contact_id"]
+
+
+def test_a_connection_that_is_lost_is_made_anew_and_a_message_that_it_cost_can_be_sent_again(client, service_url):
+    ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
+    with psycopg.connect(service_url) as connection:
+        connection.execute(ended, (connection.info.backend_pid,))
+    assert client.post("/webhooks/messages", json=message()).json()["stored"]
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
 
 import psycopg
 import pytest
 import sqlalchemy
 from psycopg import IsolationLevel
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, registry
 
 from contacts_schema.webhook import Contact, Contacts, find_or_create
-from tests.migration.observed import eventually, value
+from tests.migration.observed import eventually, execute, value
 from tests.webhook.clients import WORKSPACE, with_async_psycopg
 from tests.webhook.conftest import TABLE
 
 REPEATABLE = IsolationLevel.REPEATABLE_READ
+BLOCKED = (
+    "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 AND datname = current_database()"
+)
 
 
 @pytest.fixture
@@ -137,21 +143,24 @@ def test_thousands_in_one_transaction_do_not_fill_the_lock_table(plain_url):
         held = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
 
     assert held is not None
-    assert 500 < held[0] <= 1024
+    assert 500 < held[0] <= 2048
 
 
 def test_names_of_any_kind_will_do(database_url):
     odd = Contacts(
-        schema="Odd : one", table='con"tacts %s', workspace_column="Work:space", phone_column="pho%ne", id_column="i d"
+        schema="Odd : one 1%%", table='con"tacts %s', workspace_column="Work:space", phone_column="pho%ne", id_column="i d"
     )
     table = TABLE.split(";")[0].split("(", 1)[1]
     for plain, other in (("id ", '"i d" '), ("workspace_id", '"Work:space"'), ("phone", '"pho%ne"')):
         table = table.replace(plain, other, 1)
     with psycopg.connect(database_url) as connection:
-        connection.execute(f'CREATE SCHEMA "Odd : one"; CREATE TABLE "Odd : one"."con""tacts %s" ({table}'.encode())
+        connection.execute(f'CREATE SCHEMA "Odd : one 1%%"; CREATE TABLE "Odd : one 1%%"."con""tacts %s" ({table}'.encode())
         created = odd.find_or_create(connection, WORKSPACE, "+17770001", name="Ann")
         connection.commit()
         assert odd.resolve(connection, created.id) == created.id
+        connection.commit()
+        connection.isolation_level = REPEATABLE
+        assert odd.find_or_create(connection, WORKSPACE, "+17770002").created
     engine = sqlalchemy.create_engine(sqlalchemy.make_url(database_url).set(drivername="postgresql+psycopg"))
     with Session(engine) as session:
         assert odd.find_or_create(session, WORKSPACE, "+17770001") == Contact(created.id, created=False)
@@ -200,3 +209,171 @@ def test_the_key_is_no_attribute(plain_url):
 def test_an_application_imports_neither_alembic_nor_sqlalchemy():
     code = "import sys, contacts_schema.webhook; sys.exit(any(name in sys.modules for name in ('alembic', 'sqlalchemy')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("waiting", [False, True], ids=["on its way", "waiting for a lock"])
+def test_who_is_cancelled_leaves_no_transaction_open_and_the_callers_own_usable(plain_url, waiting):
+    """At every statement in turn."""
+
+    async def cancelled(connection, phone, steps):
+        asked = asyncio.ensure_future(find_or_create(connection, WORKSPACE, phone))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if waiting:
+            await asyncio.to_thread(eventually, lambda: value(plain_url, BLOCKED), "a wait")
+        asked.cancel()
+        with suppress(asyncio.CancelledError):
+            await asked
+
+    async def autocommit():
+        async with await psycopg.AsyncConnection.connect(plain_url, autocommit=True) as connection:
+            for steps in range(5 if waiting else 60):
+                await cancelled(connection, "+1666" if waiting else f"+1777{steps}", steps)
+                assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+            return await find_or_create(connection, WORKSPACE, "+17779999")
+
+    async def own_transaction():
+        async with await psycopg.AsyncConnection.connect(plain_url) as connection:
+            await connection.execute("INSERT INTO contacts (workspace_id, name) VALUES (%s, 'kept')", (WORKSPACE,))
+            await cancelled(connection, "+1666" if waiting else "+16667", 3)
+            assert connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+    with psycopg.connect(plain_url) as holder:
+        find_or_create(holder, WORKSPACE, "+1666")
+        created = asyncio.run(asyncio.wait_for(autocommit(), 60))
+        if waiting:
+            asyncio.run(asyncio.wait_for(own_transaction(), 60))
+    assert value(plain_url, "SELECT count(*) FROM contacts WHERE id = %s", created.id) == 1
+    assert value(plain_url, "SELECT count(*) FROM contacts WHERE name = 'kept'") == waiting
+
+
+def test_what_is_awaited_in_a_transaction_belongs_to_it_wherever_it_was_called(plain_url):
+    async def rolled_back():
+        async with await psycopg.AsyncConnection.connect(plain_url, autocommit=True) as connection:
+            asked = find_or_create(connection, WORKSPACE, "+17770001")
+            async with connection.transaction(force_rollback=True):
+                await asked
+
+    asyncio.run(rolled_back())
+    assert value(plain_url, "SELECT count(*) FROM contacts WHERE phone = '+17770001'") == 0
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_transaction_that_the_caller_began_by_hand_is_his(plain_url, driver):
+    url = sqlalchemy.make_url(plain_url).set(drivername=f"postgresql+{driver}")
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("BEGIN"))
+        find_or_create(connection, WORKSPACE, "+17770001")
+        connection.execute(sqlalchemy.text("ROLLBACK"))
+        assert find_or_create(connection, WORKSPACE, "+17770001").created
+    engine.dispose()
+
+
+def test_what_a_session_has_pending_is_found(plain_url):
+    mapped = registry()
+
+    @mapped.mapped
+    class Person:
+        __table__ = sqlalchemy.Table(
+            "contacts",
+            mapped.metadata,
+            sqlalchemy.Column("id", sqlalchemy.BigInteger, primary_key=True),
+            sqlalchemy.Column("workspace_id", sqlalchemy.Uuid),
+            sqlalchemy.Column("phone", sqlalchemy.Text),
+        )
+
+    engine = sqlalchemy.create_engine(sqlalchemy.make_url(plain_url).set(drivername="postgresql+psycopg"))
+    with Session(engine) as session:
+        session.add(pending := Person(workspace_id=uuid.UUID(WORKSPACE), phone="+17770001"))
+        assert find_or_create(session, WORKSPACE, "+17770001") == Contact(pending.id, created=False)
+    engine.dispose()
+
+
+def test_loads_of_other_phones_meet_in_no_deadlock_once_duplicates_are_kept_out(in_phase):
+    url = in_phase("constraint")
+    barrier = Barrier(2)
+
+    def load(prefix):
+        with psycopg.connect(url) as connection:
+            barrier.wait(30)
+            return [find_or_create(connection, WORKSPACE, f"+{prefix}{n:04}").created for n in range(400)]
+
+    with ThreadPoolExecutor(2) as threads:
+        assert all(map(all, threads.map(load, (1, 2))))
+
+
+def test_in_autocommit_an_isolation_level_makes_nobody_begin_again(plain_url):
+    """Somebody commits between the look and the creation."""
+    with psycopg.connect(plain_url, autocommit=True) as connection, psycopg.connect(plain_url) as holder:
+        connection.execute("SET default_transaction_isolation = 'serializable'")
+        held = find_or_create(holder, WORKSPACE, "+17770001")
+        with ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(find_or_create, connection, WORKSPACE, "+17770001")
+            eventually(lambda: value(plain_url, BLOCKED), "a wait", unless=asked.done)
+            holder.commit()
+            assert asked.result(30) == Contact(held.id, created=False)
+
+
+def test_the_first_error_is_told_when_the_connection_is_lost(plain_url):
+    with psycopg.connect(plain_url) as holder, ThreadPoolExecutor(1) as threads:
+        find_or_create(holder, WORKSPACE, "+17770001")
+        connection = psycopg.connect(plain_url, autocommit=True)
+        asked = threads.submit(find_or_create, connection, WORKSPACE, "+17770001")
+        eventually(lambda: value(plain_url, BLOCKED), "a wait", unless=asked.done)
+        value(plain_url, "SELECT pg_terminate_backend(%s)", connection.info.backend_pid)
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            asked.result(30)
+
+
+@pytest.mark.parametrize("raw", [psycopg.RawCursor, psycopg.ClientCursor])
+def test_the_callers_own_kind_of_cursor_does_not_matter(plain_url, raw):
+    with psycopg.connect(plain_url, cursor_factory=raw) as connection:
+        assert find_or_create(connection, WORKSPACE, "+17770001").created
+
+
+def test_in_a_pipeline_it_is_refused(plain_url):
+    with psycopg.connect(plain_url, autocommit=True) as connection:
+        with connection.pipeline(), pytest.raises(psycopg.NotSupportedError, match="not possible in a pipeline"):
+            find_or_create(connection, WORKSPACE, "+17770001")
+        assert find_or_create(connection, WORKSPACE, "+17770001").created
+
+
+def test_a_contact_that_a_trigger_swallows_is_a_clear_error(plain_url):
+    execute(
+        plain_url,
+        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER swallow BEFORE INSERT ON contacts FOR EACH ROW EXECUTE FUNCTION swallow()",
+    )
+    with psycopg.connect(plain_url) as connection, pytest.raises(RuntimeError, match="swallowed the new contact"):
+        find_or_create(connection, WORKSPACE, "+17770001")
+
+
+@pytest.mark.parametrize("phone", [15550009, b"+15550009", True])
+def test_a_phone_that_is_no_text_is_a_clear_error(plain_url, phone):
+    with psycopg.connect(plain_url) as connection, pytest.raises(TypeError, match="a phone is a str or None, not"):
+        find_or_create(connection, WORKSPACE, phone)
+
+
+@pytest.mark.parametrize(
+    ("names", "error"),
+    [({"table": None}, TypeError), ({"schema": ""}, ValueError), ({"survivor_order": 5}, TypeError),
+     ({"phone_column": "a\0"}, ValueError)],
+)  # fmt: skip
+def test_names_that_are_none_are_clear_errors(names, error):
+    with pytest.raises(error, match=next(iter(names))):
+        Contacts(**names)
+
+
+def test_the_guard_is_not_relied_on_where_it_does_not_fire(in_phase):
+    """Two transactions that fire no triggers, the older of them at REPEATABLE READ."""
+    url = in_phase("guard")
+    with psycopg.connect(url) as older, psycopg.connect(url) as younger:
+        older.isolation_level = REPEATABLE
+        for connection in (older, younger):
+            connection.execute("SET session_replication_role = replica")
+        older.execute("SELECT 1")
+        find_or_create(younger, WORKSPACE, "+17770001")
+        younger.commit()
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            find_or_create(older, WORKSPACE, "+17770001")

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
-
-import psycopg
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from contacts_schema.webhook.drivers import run
+from contacts_schema.webhook.duplicates import is_duplicate
 from contacts_schema.webhook.steps import Contact, finding_or_creating, resolving
 
 if TYPE_CHECKING:
+    import psycopg
     import sqlalchemy
     from sqlalchemy.ext import asyncio
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import Session, scoped_session
 
 __all__ = ["AsyncConnection", "Connection", "Contacts"]
 
-Connection: TypeAlias = "psycopg.Connection[Any] | sqlalchemy.Connection | Session"
-AsyncConnection: TypeAlias = "psycopg.AsyncConnection[Any] | asyncio.AsyncConnection | asyncio.AsyncSession"
+T = TypeVar("T")
+Connection: TypeAlias = "psycopg.Connection[Any] | sqlalchemy.Connection | Session | scoped_session[Any]"
+AsyncConnection: TypeAlias = (
+    "psycopg.AsyncConnection[Any] | asyncio.AsyncConnection | asyncio.AsyncSession | asyncio.async_scoped_session[Any]"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,17 @@ class Contacts:
     constraint_name: str = "unique_phone_workspace"
     private_schema: str = "contacts_schema"
 
+    def __post_init__(self) -> None:
+        """Raise TypeError or ValueError for what cannot be a name."""
+        for field in fields(self):
+            name = getattr(self, field.name)
+            if not isinstance(name, str) and not (field.name == "survivor_order" and name is None):
+                msg = f"{field.name} is a str, not {type(name).__name__}"
+                raise TypeError(msg)
+            if name is not None and (not name.strip() or "\0" in name):
+                msg = f"{field.name} is empty or holds a NUL character"
+                raise ValueError(msg)
+
     @overload
     def find_or_create(
         self, connection: Connection, workspace_id: Any, phone: str | None, /, **attributes: Any
@@ -48,32 +62,37 @@ class Contacts:
     @overload
     def find_or_create(
         self, connection: AsyncConnection, workspace_id: Any, phone: str | None, /, **attributes: Any
-    ) -> Awaitable[Contact]: ...
+    ) -> Coroutine[Any, Any, Contact]: ...
 
     def find_or_create(
         self, connection: Connection | AsyncConnection, workspace_id: Any, phone: str | None, /, **attributes: Any
-    ) -> Contact | Awaitable[Contact]:
+    ) -> Contact | Coroutine[Any, Any, Contact]:
         """Give the id of the contact with this phone in this workspace, and whether it was created just now.
 
         `attributes` are further columns of a new row; one that is there stays as it is. A blank phone is none: it is
         stored as NULL, in a new row each time. Runs in the caller's transaction and leaves it usable, or in one of its
         own where the connection is in autocommit and none is open. With an asynchronous connection, await it.
 
-        Raises the driver's error where the row cannot be inserted, and its serialization failure (40001) at REPEATABLE
-        READ or SERIALIZABLE where somebody else has created the contact since the transaction began: try that again.
+        Raises the driver's error where the row cannot be inserted. In a transaction of the caller's at REPEATABLE READ or
+        SERIALIZABLE it raises a serialization failure (40001) where somebody else may have created the contact since
+        that began, and two that create several contacts may meet in a deadlock (40P01): begin these again.
         """
         return run(connection, partial(finding_or_creating, self, workspace_id, phone, attributes))
 
     @overload
-    def resolve(self, connection: Connection, contact_id: Any, /) -> Any: ...
+    def resolve(self, connection: Connection, contact_id: T, /) -> T: ...
 
     @overload
-    def resolve(self, connection: AsyncConnection, contact_id: Any, /) -> Awaitable[Any]: ...
+    def resolve(self, connection: AsyncConnection, contact_id: T, /) -> Coroutine[Any, Any, T]: ...
 
-    def resolve(self, connection: Connection | AsyncConnection, contact_id: Any, /) -> Any:
+    def resolve(self, connection: Connection | AsyncConnection, contact_id: T, /) -> T | Coroutine[Any, Any, T]:
         """Give the id to use today for one that was handed out earlier: the survivor's where the contact was merged.
 
         An id that was never merged, or is back after a downgrade, is given back as it is, and so is one that nobody
         knows. Raises PermissionError where the role may not read the archive.
         """
-        return run(connection, lambda _: resolving(self, contact_id))
+        return run(connection, partial(resolving, self, contact_id))
+
+    def is_duplicate(self, error: BaseException, /) -> bool:
+        """Whether `error` says that this table's constraint, its index or the upgrade's guard rejected a row."""
+        return is_duplicate(error, self.constraint_name)

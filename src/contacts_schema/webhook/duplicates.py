@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-__all__ = ["is_duplicate"]
+__all__ = ["has_code", "is_duplicate"]
 
 _UNIQUE_VIOLATION: Final = "23505"
 
@@ -21,12 +21,17 @@ def is_duplicate(error: BaseException, constraint_name: str = "unique_phone_work
     return any(_code(each) == _UNIQUE_VIOLATION and _names(each, name) for each in _errors(error))
 
 
+def has_code(error: BaseException, *codes: str) -> bool:
+    """Whether the server gave one of these codes (SQLSTATE)."""
+    return any(_code(each) in codes for each in _errors(error))
+
+
 def _errors(error: BaseException) -> Iterator[Any]:
     """The error, and the driver's where SQLAlchemy has wrapped it, once or, with asyncpg, twice."""
     yield error
     if (wrapped := getattr(error, "orig", None)) is not None:
         yield wrapped
-        yield wrapped.__cause__
+        yield getattr(wrapped, "__cause__", None)
 
 
 def _code(error: Any) -> Any:
@@ -38,7 +43,7 @@ def _names(error: Any, name: re.Pattern[str]) -> bool:
     diagnostics = getattr(error, "diag", error)
     given = getattr(diagnostics, "constraint_name", None)
     if given is not None:
-        return name.fullmatch(given) is not None
+        return isinstance(given, str) and name.fullmatch(given) is not None
     # PostgREST passes on the server's message alone, in the server's language, where the name stands in some quotes.
     message = getattr(error, "message", None)
     return isinstance(message, str) and re.search(rf"(?<![\w$]){name.pattern}(?![\w$])", message) is not None

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["Statement", "Statements", "plain"]
 
 # So many keys can be held at once by one transaction: a bulk load must not fill the server's lock table.
-SLOTS: Final = 1024
+SLOTS: Final = 2048
+_POLITE: Final = 64
+_HELD: Final = "contacts_schema.webhook_held"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +32,16 @@ def plain(text: str) -> Statement:
 
 
 def _quoted(*names: str) -> str:
-    return ".".join('"{}"'.format(name.replace('"', '""').replace("%", "%%")) for name in names)
+    return _bare(*names).replace("%", "%%")
 
 
-def _literal(text: str) -> str:
-    return "'{}'".format(text.replace("'", "''").replace("%", "%%"))
+def _named(*names: str) -> str:
+    """The name of a table or index as a string constant."""
+    return "'{}'".format(_bare(*names).replace("'", "''").replace("%", "%%"))
+
+
+def _bare(*names: str) -> str:
+    return ".".join('"{}"'.format(name.replace('"', '""')) for name in names)
 
 
 class Statements:
@@ -43,13 +50,14 @@ class Statements:
     def __init__(self, names: Contacts) -> None:
         self.names = names
         self.table = _quoted(names.schema, names.table)
+        self._regclass = f"CAST({_named(names.schema, names.table)} AS regclass)"
         self.id = _quoted(names.id_column)
         self.workspace = _quoted(names.workspace_column)
         self.phone = _quoted(names.phone_column)
 
     @cached_property
     def _order(self) -> str:
-        order = (self.names.survivor_order or "").replace("%", "%%")
+        order = (self.names.survivor_order or "").strip().replace("%", "%%")
         return f"{order}, {self.id}" if order else self.id
 
     @cached_property
@@ -61,16 +69,40 @@ class Statements:
         """The contact's id, or no row."""
         return Statement(text=self._found, values={"workspace": workspace_id, "phone": phone})
 
+    @cached_property
+    def _protected(self) -> str:
+        """Whether the index or the guard keeps duplicates out, and will until our transaction has ended.
+
+        Indexes and triggers are asked for twice: in the catalog as the snapshot shows it, and as it is now. Whoever
+        takes one away waits for all who have looked into the table.
+        """
+        index = _named(self.names.schema, self.names.constraint_name)
+        return f"""(EXISTS (
+       SELECT FROM pg_catalog.pg_index WHERE indrelid = {self._regclass}
+       AND indisunique AND indisready AND indexrelid = pg_catalog.to_regclass({index}))
+   OR EXISTS (
+       SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = {self._regclass}
+       AND pg_catalog.starts_with(tgname, 'contacts_schema_guard') AND pg_catalog.pg_get_triggerdef(oid) IS NOT NULL
+       AND (tgenabled = 'A' OR tgenabled = 'O' AND pg_catalog.current_setting('session_replication_role') <> 'replica')))"""
+
     def hold(self, workspace_id: Any, phone: str) -> Statement:
         """Wait for others that are creating this contact, and make them wait until the transaction's end.
 
+        Where nothing else keeps duplicates out this does, for one of so many slots. Elsewhere it keeps numbers of the
+        id's sequence from being burned, for the key itself, so that it adds no deadlock, and for the first few only.
         The key is hashed by the columns' own types, so that equal values meet however they are written.
         """
         lock = f"contacts_schema.webhook {self.names.schema}.{self.names.table}"
+        held = f"CAST(coalesce(nullif(pg_catalog.current_setting('{_HELD}', true), ''), '0') AS integer)"
         text = f"""
-SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(%(lock)s),
-    CAST(pg_catalog.hash_record_extended(ROW(key.w, key.p), 0) & {SLOTS - 1} AS integer)) IS NULL
-FROM (SELECT {self.workspace} AS w, {self.phone} AS p FROM {self.table} WHERE false
+SELECT CASE
+    WHEN NOT {self._protected} THEN pg_catalog.pg_advisory_xact_lock(
+        pg_catalog.hashtext(%(lock)s), CAST(pg_catalog.hash_record_extended(key, 0) & {SLOTS - 1} AS integer)) IS NULL
+    WHEN {held} < {_POLITE} THEN pg_catalog.concat(
+        pg_catalog.set_config('{_HELD}', CAST({held} + 1 AS text), true),
+        pg_catalog.pg_advisory_xact_lock(pg_catalog.hash_record_extended(key, pg_catalog.hashtext(%(lock)s)))) IS NULL
+    END
+FROM (SELECT {self.workspace}, {self.phone} FROM {self.table} WHERE false
       UNION ALL SELECT %(workspace)s, %(phone)s) AS key"""
         return Statement(text=text, values={"lock": lock, "workspace": workspace_id, "phone": phone})
 
@@ -92,10 +124,8 @@ RETURNING {self.id}, CAST(CAST(xmin AS text) AS bigint), pg_catalog.current_sett
         """Whether `transaction`'s snapshot may have missed a contact that nothing but our lock would have kept out.
 
         True where somebody has committed between the snapshot and the transaction number of our row, unless the
-        constraint, its index or the guard were there, which see what a snapshot does not. Indexes and triggers are
-        asked for twice: in the catalog as the snapshot shows it, and as it is now.
+        constraint, its index or the guard were there, which see what a snapshot does not.
         """
-        index = _literal(f"{_quoted(self.names.schema, self.names.constraint_name)}")
         text = f"""
 WITH snapshot AS (
     SELECT CAST(CAST(pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) AS text) AS bigint) AS next
@@ -108,12 +138,7 @@ WITH snapshot AS (
 )
 SELECT (EXISTS (SELECT FROM others WHERE pg_catalog.pg_xact_status(xid) = 'committed')
         OR EXISTS (SELECT FROM passed WHERE own > next + 10000))
-   AND NOT EXISTS (
-       SELECT FROM pg_catalog.pg_index WHERE indrelid = CAST({_literal(self.table)} AS regclass)
-       AND indisunique AND indisready AND indexrelid = pg_catalog.to_regclass({index}))
-   AND NOT EXISTS (
-       SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = CAST({_literal(self.table)} AS regclass)
-       AND pg_catalog.starts_with(tgname, 'contacts_schema_guard') AND pg_catalog.pg_get_triggerdef(oid) IS NOT NULL)"""
+   AND NOT {self._protected}"""
         return Statement(text=text, values={"transaction": transaction})
 
     def exists(self, contact_id: Any) -> Statement:
@@ -132,7 +157,7 @@ WHERE n.nspname = %(schema)s AND c.relname = 'relation'"""
         """Name, id column and its number in each archive: known by the table's oid, after a dump by its name."""
         text = f"""
 SELECT name, key_names[1], keys[1] FROM {_quoted(self.names.private_schema, "relation")}
-WHERE kind = 'archive' AND cardinality(keys) = 1 AND (source = CAST({_literal(self.table)} AS regclass)
+WHERE kind = 'archive' AND cardinality(keys) = 1 AND (source = {self._regclass}
    OR source_schema = %(schema)s AND source_name = %(table)s) ORDER BY id"""
         return Statement(text=text, values={"schema": self.names.schema, "table": self.names.table})
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from contacts_schema.webhook import telemetry
-from contacts_schema.webhook.duplicates import is_duplicate
+from contacts_schema.webhook.duplicates import has_code, is_duplicate
 from contacts_schema.webhook.statements import Statement, Statements, plain
 
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ Steps: TypeAlias = Generator[Statement, Rows, T]
 _ATTEMPTS: Final = 3
 # What trim() takes off in the migration's own look at blanks.
 _WHITE_SPACE: Final = " \t\n\v\f\r"
+_NO_TABLE: Final = "42P01"
+_NO_SCHEMA: Final = "3F000"
 _SAVEPOINT: Final = "contacts_schema_webhook"
-_STALE: Final = plain("""
+_BEGIN_AGAIN: Final = plain("""
 DO $$ BEGIN
     RAISE EXCEPTION 'could not serialize access: the contact may have been created since the transaction began'
           USING ERRCODE = 'serialization_failure', HINT = 'Try the transaction again.';
@@ -44,13 +46,16 @@ class _Stale(Exception):
 
 
 def finding_or_creating(
-    names: Contacts, workspace_id: Any, phone: str | None, attributes: Mapping[str, Any], alone: bool
+    names: Contacts, workspace_id: Any, phone: Any, attributes: Mapping[str, Any], alone: bool
 ) -> Steps[Contact]:
     """Find the contact, or create it. `alone` says that no transaction is open: the creation gets one of its own."""
     for column in (names.workspace_column, names.phone_column):
         if column in attributes:
             msg = f'"{column}" is given by its place, not as an attribute'
             raise TypeError(msg)
+    if not isinstance(phone, str | None):
+        msg = f"a phone is a str or None, not {type(phone).__name__}"
+        raise TypeError(msg)
     start = time.monotonic()
     contact = yield from _Search(names, workspace_id, phone, attributes, alone).steps()
     telemetry.handled(names, time.monotonic() - start, created=contact.created)
@@ -67,7 +72,7 @@ class _Search:
 
     def steps(self) -> Steps[Contact]:
         if self.phone is None:
-            return Contact((yield from self._apart(self._insert()))[0], created=True)
+            return Contact((yield from _apart(self._insert(), alone=self.alone))[0], created=True)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return (yield from self._try(self.phone))
@@ -81,13 +86,13 @@ class _Search:
                     raise
             if not again:
                 break
-        yield _STALE
+        yield _BEGIN_AGAIN
         raise AssertionError
 
     def _try(self, phone: str) -> Steps[Contact]:
         """Look first: an insert that is rejected burns a number of the id's sequence."""
         try:
-            return (yield from self._find(phone)) or (yield from self._apart(self._create(phone)))
+            return (yield from self._find(phone)) or (yield from _apart(self._create(phone), alone=self.alone))
         except Exception as error:
             if is_duplicate(error, self.names.constraint_name):
                 telemetry.rejected(self.names, self.workspace_id)
@@ -108,24 +113,34 @@ class _Search:
 
     def _insert(self) -> Steps[tuple[Any, ...]]:
         rows = yield self.sql.insert(self.workspace_id, self.phone, self.attributes)
+        if not rows:
+            msg = f"a trigger or a rule of {self.names.schema}.{self.names.table} swallowed the new contact"
+            raise RuntimeError(msg)
         return rows[0]
 
     def _sees_winner(self) -> Steps[bool]:
         """Whether another look can find the row that ours was rejected for."""
         return self.alone or _sees_all((yield self.sql.isolation())[0][0])
 
-    def _apart(self, steps: Steps[T]) -> Steps[T]:
-        """Leave the caller's transaction as it was where the steps fail."""
-        yield plain("BEGIN" if self.alone else f"SAVEPOINT {_SAVEPOINT}")
+
+def _apart(steps: Steps[T], *, alone: bool) -> Steps[T]:
+    """Leave the caller's transaction as it was where the steps fail, or have one of our own."""
+    # At the levels above, a lost race would be an error that a transaction of one statement has no use for.
+    yield plain("BEGIN ISOLATION LEVEL READ COMMITTED" if alone else f"SAVEPOINT {_SAVEPOINT}")
+    try:
+        result = yield from steps
+    except GeneratorExit:
+        raise
+    except BaseException as error:
         try:
-            result = yield from steps
-        except Exception:
-            yield plain("ROLLBACK" if self.alone else f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
-            if not self.alone:
+            yield plain("ROLLBACK" if alone else f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+            if not alone:
                 yield plain(f"RELEASE SAVEPOINT {_SAVEPOINT}")
-            raise
-        yield plain("COMMIT" if self.alone else f"RELEASE SAVEPOINT {_SAVEPOINT}")
-        return result
+        except Exception:  # noqa: BLE001 - the connection is gone, and the first error says why
+            raise error from None
+        raise
+    yield plain("COMMIT" if alone else f"RELEASE SAVEPOINT {_SAVEPOINT}")
+    return result
 
 
 def _sees_all(isolation: str) -> bool:
@@ -133,11 +148,21 @@ def _sees_all(isolation: str) -> bool:
     return isolation in {"read committed", "read uncommitted"}
 
 
-def resolving(names: Contacts, contact_id: Any) -> Steps[Any]:
+def resolving(names: Contacts, contact_id: Any, alone: bool) -> Steps[Any]:
     """Follow the archive, where the contact is not there any more."""
     sql = Statements(names)
     if (yield sql.exists(contact_id)):
         return contact_id
+    try:
+        return (yield from _apart(_following(names, sql, contact_id), alone=alone))
+    except Exception as error:
+        # A downgrade has just brought everything back, and dropped the archive.
+        if has_code(error, _NO_TABLE, _NO_SCHEMA):
+            return contact_id
+        raise
+
+
+def _following(names: Contacts, sql: Statements, contact_id: Any) -> Steps[Any]:
     ours = yield sql.archive_is_ours()
     if not ours:
         return contact_id

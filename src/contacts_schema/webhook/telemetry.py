@@ -58,5 +58,8 @@ def rejected(names: Contacts, workspace_id: Any) -> None:
 
 def handled(names: Contacts, seconds: float, *, created: bool) -> None:
     """A contact was found or created."""
+    if _rejections:
+        # A counter that has never counted is not there to be watched.
+        _rejections.add(0, {"table": f"{names.schema}.{names.table}"})
     if _duration:
         _duration.record(seconds, {"table": f"{names.schema}.{names.table}", "created": created})
