@@ -22,6 +22,9 @@ from .statements import SQL
 from .tree import Node
 from .writes import WriteStatements, journaled
 
+# A batch reads few rows of large tables. The planner cannot know that, and would read some of them whole.
+TERMS = "SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL enable_seqscan = off"
+
 
 class PlanChanged(Exception):
     """The catalog is no longer the one the plan was made for."""
@@ -116,7 +119,7 @@ class Batch:
 
     def _begin(self) -> None:
         """Hold off DDL, then see that the plan still fits; constraints are checked as the batch goes, not at its end."""
-        self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        self.connection.execute(TERMS)
         self.connection.execute(self._lock_tables, {})
         if fingerprint(self.connection, self.oids) != self.terms.fingerprint:
             raise PlanChanged
