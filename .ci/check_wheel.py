@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +31,10 @@ def main() -> None:
     assert (package / "py.typed").is_file(), "py.typed is missing"
     found = _revisions(package / "migrations")
     assert found == REVISIONS, f"the wheel's revisions are {found}"
+    command = Path(sys.executable).with_name("contacts-schema")
+    said = subprocess.run([command, "--version"], check=True, capture_output=True, text=True).stdout
+    assert version("contacts_schema") in said, f"contacts-schema says {said!r}"
+    assert (package / "preview" / "page.html").is_file(), "the page is missing"
     print(f"contacts_schema {version('contacts_schema')}: op.{', op.'.join(DIRECTIVES)}")
     print(f"revisions {' -> '.join(found)}")
 

@@ -115,7 +115,11 @@ def service(url: str) -> FastAPI:
             yield
 
     metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()]))
-    handlers = {RequestValidationError: refused, psycopg.OperationalError: unavailable, PoolTimeout: unavailable}
+    handlers: dict[int | type[Exception], Any] = {
+        RequestValidationError: refused,
+        psycopg.OperationalError: unavailable,
+        PoolTimeout: unavailable,
+    }
     app = FastAPI(title="Webhooks", lifespan=opened, exception_handlers=handlers)
     app.middleware("http")(timed)
     app.include_router(router)

@@ -17,11 +17,12 @@ def settings_from(config: Config | None, *, only_ours: bool = False) -> Settings
     `only_ours` as in `read_settings`.
     """
     x_arguments = getattr(config.cmd_opts, "x", None) if config is not None else None
-    section = _section(config) if config is not None else {}
+    section = section_of(config) if config is not None else {}
     return read_settings(x_arguments or (), os.environ, section, only_ours=only_ours)
 
 
-def _section(config: Config) -> Mapping[str, str]:
+def section_of(config: Config) -> Mapping[str, str]:
+    """Return what stands in our section of alembic.ini. Raises SettingsError."""
     parser = config.file_config
     if not parser.has_section(SECTION):
         return {}

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from contacts_schema.errors import ConnectionFailed, TransactionOpen
 from contacts_schema.session import refuse_pooler
 
+_DEFAULTS: Final = {"fallback_application_name": "contacts_schema", "connect_timeout": "15", "client_encoding": "utf8"}
 # The run may last longer than a server lets a session be idle. The setting is there from PostgreSQL 14 on.
 _STAY: Final = """
 SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'
@@ -91,6 +92,20 @@ def own_connection(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
         connection.commit()  # A "connect" event of the project's may have left a transaction open.
         connection.autocommit = True
         refuse_pooler(connection)
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def connected(url: URL) -> Iterator[psycopg.Connection[Any]]:
+    """Open a psycopg connection in autocommit to where a URL for SQLAlchemy leads. Raises ConnectionFailed."""
+    try:
+        connection = _from_url(url.update_query_dict(_DEFAULTS | dict(url.query)))
+    except psycopg.OperationalError as error:
+        raise connection_failed(error) from None
+    try:
+        connection.autocommit = True
         yield connection
     finally:
         connection.close()

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.config import fileConfig
@@ -12,10 +13,11 @@ import psycopg
 from alembic import context
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SAWarning
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from contacts_schema import operations
+from contacts_schema.comparison import expected
 from contacts_schema.configuration import settings_from
 from contacts_schema.connections import connection_failed
 from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable, UrlError, began_with_ctrl_c
@@ -85,14 +87,18 @@ def _configure_logging() -> None:
 
 
 def _migrate(settings: Settings, url: URL) -> None:
-    with _connected(_engine(url, settings.schema)) as connection:
+    with _connected(_engine(url, settings.schema)) as connection, warnings.catch_warnings():
+        # A comparison reads columns of types that SQLAlchemy does not know, and looks at none of them.
+        warnings.simplefilter("ignore", SAWarning)
         context.configure(connection=connection, transaction_per_migration=True)
+        if _asks("retrieve_migrations"):
+            context.configure(connection=connection, **expected(settings))
         if "destination_rev" in context.get_context().opts:
             refuse_read_only(_driver_connection(connection))
             require_place(connection, settings.schema)
             take_turn(connection, settings.schema)
             # Alembic says nothing at all there, or that "-1" leads nowhere.
-            if _is_downgrade() and not context.get_context().get_current_heads():
+            if _asks("downgrade") and not context.get_context().get_current_heads():
                 refuse_unstamped(connection, settings)
         else:
             require_reading(connection, settings.schema)
@@ -106,8 +112,9 @@ def _driver_connection(connection: Connection) -> psycopg.Connection[Any]:
     return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
 
 
-def _is_downgrade() -> bool:
-    return bool(context.get_context().opts["fn"].__name__ == "downgrade")
+def _asks(name: str) -> bool:
+    """Whether Alembic is about to do this; `alembic check` and autogenerate retrieve migrations."""
+    return bool(context.get_context().opts["fn"].__name__ == name)
 
 
 def _engine(url: URL, schema: str) -> Engine:

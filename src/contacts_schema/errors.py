@@ -12,8 +12,13 @@ _SHOWN = 80
 
 def shown(text: str) -> str:
     """Return `text` quoted for a message: one line, at most 80 characters, long runs of digits masked."""
-    masked = _LIKE_A_PHONE.sub("...", " ".join(text.split()))
+    masked = without_phones(" ".join(text.split()))
     return f'"{masked if len(masked) <= _SHOWN else masked[:_SHOWN] + "..."}"'
+
+
+def without_phones(text: str) -> str:
+    """Return `text` with long runs of digits masked."""
+    return _LIKE_A_PHONE.sub("...", text)
 
 
 def is_lost(sqlstate: str | None) -> bool:

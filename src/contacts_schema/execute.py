@@ -1,6 +1,7 @@
-"""The four things that are done to a database, each from whatever state it finds and under the run's lock."""
+"""The things that are done to a database, each from whatever state it finds and under the run's lock."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from psycopg import Connection
@@ -12,6 +13,7 @@ from .plan import make_plan
 from .report import Progress, Report
 from .session import alone, prepare
 from .settings import Settings
+from .stamp import stamped, unstamp
 from .upgrade import Upgrade
 from .wording import named_errors
 
@@ -41,6 +43,26 @@ def drop_constraint(connection: Connection[Any], settings: Settings, progress: P
 def restore_duplicates(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
     """Bring back what merging removed and changed, but for what people changed since, which ``Report.kept`` lists."""
     return _run(connection, settings, progress, lambda *given: Downgrade(*given).restore())
+
+
+def take_back(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
+    """Drop the constraint, bring back what was merged, and unstamp; from any state that an upgrade can be in."""
+    report = _run(connection, settings, progress, _taken_back)
+    with named_errors():
+        gone = unstamp(connection, settings.schema)
+    if gone or not (report.rows_restored or report.references_moved):
+        return report
+    return replace(report, notes=(*report.notes, "nothing of ours was stamped; stamp revisions of your own with alembic"))
+
+
+def _taken_back(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
+    down = Downgrade(connection, settings, progress)
+    down.refuse_other_archive()
+    # A constraint that somebody else has made is not ours to drop.
+    if not (down.archive.exists() or down.guard.is_there() or stamped(connection, settings.schema)):
+        return down.report(notes=(f"there is nothing of an upgrade of {down.table.label} here",))
+    down.unconstrain()
+    return Downgrade(connection, settings, progress).restore()
 
 
 def _run(connection: Connection[Any], settings: Settings, progress: Progress, action: _Action) -> Report:

@@ -40,7 +40,7 @@ class Preflight:
 
 def preflight(connection: Connection[Any], plan: Plan, fingerprint: str) -> Preflight:
     """Look at the rows, and merge a few on trial. Raises Refused; changes nothing."""
-    _refuse_at_once(connection, plan)
+    refuse_at_once(connection, plan)
     workspace = Workspace(connection, plan, create=True)
     found = find_groups(connection, workspace.root)
     survey = Survey(connection, plan, workspace.resolver, workspace.root)
@@ -64,8 +64,8 @@ def unique(items: list[T]) -> list[T]:
     return list(dict.fromkeys(items))
 
 
-def _refuse_at_once(connection: Connection[Any], plan: Plan) -> None:
-    """Where the rows cannot be looked at, or an expression of the settings could not be run over them."""
+def refuse_at_once(connection: Connection[Any], plan: Plan) -> None:
+    """Raise Refused where rows cannot be looked at, or an expression of the settings could not be run over them."""
     codes = {reason.code for reason in blocking(plan.reasons)}
     if plan.tree is None or codes & _UNREADABLE:
         raise Refused(plan.reasons)

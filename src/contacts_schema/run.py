@@ -86,14 +86,15 @@ class Run:
         """An archive of this table under another name is not to be overlooked: it would not be brought back."""
         other = self.archive.elsewhere(self.table)
         if other is not None:
-            raise Refused([_archive_elsewhere(other)])
+            raise Refused([archive_elsewhere(other)])
 
     def report(self, **found: Any) -> Report:
         """What the run did, by the names of :class:`Report`, and how long it took."""
         return Report(**found, seconds=time.monotonic() - self.started)
 
 
-def _archive_elsewhere(schema: str) -> Reason:
+def archive_elsewhere(schema: str) -> Reason:
+    """Why a run with these settings would overlook an archive of its table."""
     return Reason(
         problem=f'the archive of this table is in the schema "{schema}"',
         way_on=f"set private_schema = {schema}",

@@ -1,6 +1,6 @@
 """Looks at the rows before the first change: what would collide, what is blank, what only the data can tell. Reads only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -12,7 +12,7 @@ from .errors import Reason, Refused
 from .expressions import failing_conditions, order_fails
 from .merge.passes import Found
 from .merge.problems import reasons_of, rows
-from .merge.resolve import Resolver
+from .merge.resolve import Resolver, Tally
 from .merge.root import RootStatements, blank, is_text
 from .merge.tree import Node
 from .plan import Plan
@@ -28,11 +28,15 @@ class Survey:
 
     def __init__(self, connection: Connection[Any], plan: Plan, resolver: Resolver, root: RootStatements) -> None:
         self.connection, self.plan, self.resolver, self.root = connection, plan, resolver, root
+        self.tallies: Sequence[Tally] = ()
 
-    def reasons(self, found: Found) -> list[Reason]:
-        """Every reason to refuse that the rows give. Leaves the work list filled and everything else as it was."""
+    def reasons(self, found: Found, *, always: bool = False) -> list[Reason]:
+        """Every reason to refuse that the rows give. Leaves the work list filled and everything else as it was.
+
+        ``always`` works out all groups, for ``tallies``, even where no problem can come of it.
+        """
         failing = [*failing_conditions(self.connection, self.plan)] if found.slices else []
-        merging = self._merging() if found.slices and not failing and self._worth_looking() else ()
+        merging = self._merging() if found.slices and not failing and (always or self._worth_looking()) else ()
         return [*self.of_the_table(), *failing, *merging]
 
     def of_the_table(self) -> list[Reason]:
@@ -64,9 +68,9 @@ class Survey:
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             self._rank()
             self.connection.execute(_SQL["analyze"].format(rows=self.resolver.statements[0].rows), {})
-            tallies = self.resolver.resolve(lock=False)
-            reasons = reasons_of(tallies, self.plan.decided)
-            for tally in tallies:
+            self.tallies = self.resolver.resolve(lock=False)
+            reasons = reasons_of(self.tallies, self.plan.decided)
+            for tally in self.tallies:
                 collisions = self.resolver.collisions(tally.node)
                 reasons += violations(collisions, self._count) if tally.moved else ()
             return reasons
@@ -80,6 +84,13 @@ class Survey:
         except (psycopg.DataError, psycopg.ProgrammingError) as error:
             raise Refused([order_fails(error.sqlstate)]) from None
 
+    def blanks(self) -> int:
+        """How many rows have a phone of white space alone; 0 where the phone is no text."""
+        table, phone = self.root.table, self.root.table.by_number[self.plan.key[-1]]
+        if not is_text(phone):
+            return 0
+        return self._count(_SQL["blanks"].format(table=ident(table.schema, table.name), blank=blank(ident(phone.name))))
+
     def _blanks(self) -> Iterator[Reason]:
         table = self.root.table
         phone = table.by_number[self.plan.key[-1]]
@@ -87,8 +98,7 @@ class Survey:
             return
         if self.plan.settings.blank_phones == "null" and not phone.not_null:
             return
-        where = blank(ident(phone.name))
-        count = self._count(_SQL["blanks"].format(table=ident(table.schema, table.name), blank=where))
+        count = self.blanks()
         if not count:
             return
         if self.plan.settings.blank_phones == "null":

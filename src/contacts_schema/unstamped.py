@@ -12,10 +12,10 @@ from contacts_schema.errors import NothingStamped
 from contacts_schema.guard import INSERT_TRIGGER, UPDATE_TRIGGER
 from contacts_schema.remains import Remains
 from contacts_schema.settings import Settings
+from contacts_schema.stamp import REVISIONS
 
 logger = logging.getLogger("alembic.contacts_schema")
 
-_REVISIONS: Final = ["dedupe_contacts", "unique_phone_workspace"]
 # Those that this session may look into; by their comment, since the setting may be forgotten like the others.
 _PRIVATE: Final = """
 SELECT n.nspname, quote_ident(n.nspname) FROM pg_catalog.pg_namespace AS n
@@ -116,7 +116,7 @@ def _stamped(connection: Connection, schema: str) -> bool:
     if table is None:
         return False
     query = _with_name(_STAMPED, table)
-    return bool(connection.execute(query, {"ours": _REVISIONS}).scalar_one())
+    return bool(connection.execute(query, {"ours": list(REVISIONS)}).scalar_one())
 
 
 def _with_name(statement: str, name: str) -> TextClause:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from contacts_schema.refusals import MERGING
 from contacts_schema.settings_arguments import OPTIONS
 from contacts_schema.settings_sources import PARSERS, PREFIX
 from sandbox.alembic_command import ROOT
@@ -95,3 +96,13 @@ def test_links_lead_somewhere(page):
         if fragment:
             there = str(target.resolve().relative_to(ROOT))
             assert fragment[1:] in map(anchor, headings(there)), f"{page}: {path}{fragment}"
+
+
+def test_every_reason_to_refuse_is_in_the_runbook():
+    sources = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "src" / "contacts_schema").rglob("*.py"))
+    codes = {*re.findall(r'code="([a-z_]+)"', sources), *re.findall(r'_(?:reason|violation)\(\s*"([a-z_]+)",', sources)}
+    codes |= set(re.findall(r'"([a-z_]+)"\)$', sources, re.MULTILINE)) & MERGING
+    table = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8").split("| code |")[1].split("\n\n")[0]
+    known = {code for row in table.splitlines() for code in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
+
+    assert codes | MERGING <= known

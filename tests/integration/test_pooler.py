@@ -5,9 +5,11 @@ PgBouncer comes with the system, not with pip; where there is none these tests a
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -119,6 +121,21 @@ def test_alembic_leaves_nothing_behind_either(database_url, pooled, arguments):
         ]
     assert query(database_url, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
     assert query(database_url, "SELECT to_regclass('alembic_version'), to_regnamespace('contacts_schema')") == [(None, None)]
+
+
+def test_the_plan_says_so_too_and_leaves_nothing_behind(database_url, pooled):
+    run(database_url, CONTACTS)
+    way = pooled(database_url, "transaction", "default_pool_size = 2")
+    plan = [sys.executable, "-c", "from contacts_schema.cli import main; main()", "plan", "--json"]
+
+    done = subprocess.run(plan, cwd=ROOT, env=environment(way), capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1
+    assert [reason["code"] for reason in json.loads(done.stdout)["reasons"]] == ["transaction_pooler"]
+    for _ in range(4):
+        assert query(way, "SELECT current_setting('search_path'), current_setting('row_security')") == [
+            ('"$user", public', "on")
+        ]
 
 
 def test_a_session_pooler_will_do(database_url, pooled):

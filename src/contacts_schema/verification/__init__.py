@@ -1,0 +1,1 @@
+"""Proves on a live database that the constraint is what it should be, and leaves no trace."""

@@ -1,0 +1,114 @@
+"""`contacts-schema where` and `purge`: what the archive knows, and how to let go of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.migration.observed import execute, rows, value
+from tests.operator.conftest import parsed
+
+TABLE = """
+    CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text, name text, created_at timestamptz);
+    CREATE TABLE messages (id serial PRIMARY KEY, contact_id int NOT NULL REFERENCES contacts ON DELETE CASCADE);
+    CREATE INDEX ON messages (contact_id);
+    INSERT INTO contacts VALUES
+        (1, 1, '+15550000001', 'Ann', '2026-01-01'), (2, 1, '+15550000001', '+1 555 000 0001', '2026-01-02'),
+        (3, 2, '+15550000001', 'Bob', '2026-01-01'), (9, 1, '+15550000009', 'Zoe', '2025-01-01');
+    INSERT INTO messages (contact_id) VALUES (1), (2), (2), (3);
+"""
+
+
+@pytest.fixture
+def url(database_url, upgraded):
+    execute(database_url, TABLE)
+    upgraded(database_url, "upgrade", "head")
+    return database_url
+
+
+def test_a_merged_contact_is_followed_with_what_went_with_it(command, url):
+    done = command(url, "where", "2", "--json")
+    found = parsed(done)
+
+    assert (done.returncode, found["today"]) == (0, "1")
+    (merge,) = found["merges"]
+    assert (merge["into"], merge["archive"]) == ("1", "contacts_schema.archive_1_contacts")
+    assert merge["followed"] == {"public.messages": 2}
+    assert merge["held"] == {
+        "id": 2,
+        "workspace_id": 1,
+        "phone": "***01",
+        "name": "...",
+        "created_at": merge["held"]["created_at"],
+    }
+    text = command(url, "where", "2").stdout
+    assert "2 was merged into 1" in text
+    assert "2 rows of public.messages went with it" in text
+    assert "5550000" not in text
+    assert "+15550000001" in command(url, "where", "2", "--show-phones").stdout
+
+
+def test_over_several_merges_to_the_contact_of_today(command, upgraded, url):
+    execute(
+        url,
+        "ALTER TABLE contacts DROP CONSTRAINT unique_phone_workspace",
+        "UPDATE contacts SET phone = '+15550000009' WHERE id = 1",
+    )
+    upgraded(url, "stamp", "base")
+    upgraded(url, "upgrade", "head")
+    found = parsed(command(url, "where", "2", "--json"))
+
+    assert [(merge["contact"], merge["into"]) for merge in found["merges"]] == [("2", "1"), ("1", "9")]
+    assert found["today"] == "9"
+
+
+@pytest.mark.parametrize(("contact", "said", "code"), [("1", "1 is there", 0), ("77", "77 is not there", 1)])
+def test_others_are_where_they_are(command, url, contact, said, code):
+    done = command(url, "where", contact)
+    assert (done.returncode, said in done.stdout) == (code, True)
+
+
+def test_without_an_archive_nothing_is_known(command, database_url):
+    execute(database_url, TABLE)
+    assert "2 is there" in command(database_url, "where", "2").stdout
+
+
+def test_what_is_old_is_purged_and_cannot_be_brought_back(command, upgraded, url):
+    execute(url, "UPDATE contacts_schema.batch SET at = at - interval '31 days'")
+
+    done = command(url, "purge", "--older-than", "30d", "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert "3 archived rows and journal entries deleted" in done.stdout
+    assert value(url, "SELECT count(*) FROM pg_namespace WHERE nspname = 'contacts_schema'") == 0
+    assert command(url, "where", "2").returncode == 1
+    upgraded(url, "downgrade", "base")
+    assert rows(url, "SELECT id FROM contacts ORDER BY id") == [(1,), (3,), (9,)]
+
+
+def test_what_is_younger_stays(command, upgraded, url):
+    done = command(url, "purge", "--older-than", "1h", "--yes")
+
+    assert done.stdout == "0 archived rows and journal entries deleted\n"
+    upgraded(url, "downgrade", "base")
+    assert value(url, "SELECT count(*) FROM contacts") == 4
+
+
+def test_nothing_is_purged_unasked_nor_while_an_upgrade_is_not_complete(command, upgraded, database_url):
+    execute(database_url, TABLE)
+    upgraded(database_url, "upgrade", "dedupe_contacts")
+    execute(database_url, "UPDATE contacts_schema.batch SET at = at - interval '31 days'")
+
+    unasked = command(database_url, "purge", "--older-than", "30d")
+    early = command(database_url, "purge", "--older-than", "30d", "--yes")
+
+    assert (unasked.returncode, "give --yes" in unasked.stderr) == (1, True)
+    assert (early.returncode, "the constraint is not there" in early.stderr) == (1, True)
+    assert value(database_url, "SELECT count(*) FROM contacts_schema.archive_1_contacts") == 1
+
+
+@pytest.mark.parametrize("age", ["", "30", "d", "-1d", "1.5d", "30 d", "9999999d", "1y"])
+def test_an_age_that_is_none_is_a_clear_error(command, url, age):
+    done = command(url, "purge", "--older-than", age, "--yes")
+    assert done.returncode == 1
+    assert "such as 30d" in done.stderr
+    assert value(url, "SELECT count(*) FROM contacts_schema.archive_1_contacts") == 1
