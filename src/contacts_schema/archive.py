@@ -49,6 +49,12 @@ class Archive:
                     return str(schema)
         return None
 
+    def sources(self) -> set[tuple[int, str, str]]:
+        """The tables that runs are noted of: oid, schema, name. None where there is no archive, or nothing was merged."""
+        if not self.exists():
+            return set()
+        return set(self.connection.execute(_SQL["sources"].format(schema=ident(self.schema)), {}).fetchall())
+
     def ensure(self) -> None:
         """Create the schema and its registry where they are missing, closed to everybody but their owner."""
         with self.connection.transaction():

@@ -189,7 +189,7 @@ def _counts(report: Report) -> str:
         (report.rows_restored, "row", " restored"),
     )
     said = [f"{count:,} {_plural(noun, count)}{verb}" for count, noun, verb in counts if count]
-    return ", ".join(said) or "no rows changed"
+    return ", ".join(said) or ("rows changed" if any(report.references_moved.values()) else "no rows changed")
 
 
 def _plural(noun: str, count: int) -> str:

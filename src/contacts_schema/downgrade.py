@@ -12,8 +12,9 @@ class Downgrade(Run):
 
     def unconstrain(self) -> Report:
         """Drop the constraint, or what is there of it, and everything that stood in for it."""
-        self.progress.step("drop the constraint")
+        self.refuse_other_archive()
         self._refuse_foreign_constraint()
+        self.progress.step("drop the constraint")
         self.constraint.drop()
         self._take_down()
         return self.report()

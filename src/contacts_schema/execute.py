@@ -47,22 +47,27 @@ def restore_duplicates(connection: Connection[Any], settings: Settings, progress
 
 def take_back(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
     """Drop the constraint, bring back what was merged, and unstamp; from any state that an upgrade can be in."""
-    report = _run(connection, settings, progress, _taken_back)
-    with named_errors():
-        gone = unstamp(connection, settings.schema)
-    if gone or not (report.rows_restored or report.references_moved):
-        return report
-    return replace(report, notes=(*report.notes, "nothing of ours was stamped; stamp revisions of your own with alembic"))
+    return _run(connection, settings, progress, _taken_back)
 
 
 def _taken_back(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
     down = Downgrade(connection, settings, progress)
     down.refuse_other_archive()
-    # A constraint that somebody else has made is not ours to drop.
-    if not (down.archive.exists() or down.guard.is_there() or stamped(connection, settings.schema)):
+    if not _has_left_something(down):
         return down.report(notes=(f"there is nothing of an upgrade of {down.table.label} here",))
     down.unconstrain()
-    return Downgrade(connection, settings, progress).restore()
+    report = Downgrade(connection, settings, progress).restore()
+    if unstamp(connection, settings.schema):
+        return report
+    return replace(report, notes=(*report.notes, "nothing of ours was stamped; stamp revisions of your own with alembic"))
+
+
+def _has_left_something(down: Downgrade) -> bool:
+    """A constraint that somebody else has made is not ours to drop, nor is the stamp another table's."""
+    table, sources = down.table, down.archive.sources()
+    if any(oid == table.oid or (schema, name) == (table.schema, table.name) for oid, schema, name in sources):
+        return True
+    return down.guard.is_there() or (not sources and stamped(down.connection, down.settings.schema))
 
 
 def _run(connection: Connection[Any], settings: Settings, progress: Progress, action: _Action) -> Report:

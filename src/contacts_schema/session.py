@@ -38,6 +38,10 @@ _SESSION = {
     "contacts_schema.merging": "on",
 }
 
+# A deferred check fails where it is met, and not at the commit. A batch reads few rows of large tables, which the planner
+# cannot know: it would read some of them whole.
+IN_BATCH = "SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL enable_seqscan = off"
+
 
 def prepare(connection: Connection[Any], settings: Settings) -> None:
     """Set up the session. Raises Refused behind a transaction pooler, before anything is set: it would leak."""

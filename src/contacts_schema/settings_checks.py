@@ -74,6 +74,9 @@ def _reference_problems(settings: Settings) -> Iterator[Problem]:
     for reference in settings.references:
         for fault in filter(None, map(name_fault, _names(reference))):
             yield Problem(name="references", value=_source(reference), fault=f"has a name that {fault}")
+        if reference.condition is not None and "'...'" in reference.condition:
+            fault = "has '...' in its condition; write the value that stands in the column for this table"
+            yield Problem(name="references", value=_source(reference), fault=fault)
         if reference.target_table is None and (reference.target_schema or reference.target_column):
             yield Problem(name="references", value=_source(reference), fault="has a target without a table; name it")
         if (reference.target_table, reference.target_column) == (settings.schema, settings.table):

@@ -1,6 +1,7 @@
 """Reads settings from `-x name=value`, else the environment, else [contacts_schema] in alembic.ini."""
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -78,6 +79,7 @@ def read_settings(
     environment, section = environment or {}, section or {}
     unknown = [
         *_unknown_x(x_arguments if only_ours else ()),
+        *_repeated_x(x_arguments),
         *_unknown_variables(environment),
         *_unknown_keys(section),
     ]
@@ -144,6 +146,14 @@ def _unknown_x(x_arguments: Iterable[str]) -> Iterator[Problem]:
         name = argument.partition("=")[0]
         if name not in PARSERS:
             yield unknown_name(f"-x {shown(name)}", name, PARSERS)
+
+
+def _repeated_x(x_arguments: Iterable[str]) -> Iterator[Problem]:
+    """The last one would win, and what the others said be forgotten."""
+    names = Counter(argument.partition("=")[0] for argument in x_arguments)
+    for name, count in names.items():
+        if count > 1 and name in PARSERS:
+            yield Problem(name=f"-x {name}", fault="is given twice; give all of it at once, as docs/settings.md shows")
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[Problem]:

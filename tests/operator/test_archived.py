@@ -47,6 +47,36 @@ def test_a_merged_contact_is_followed_with_what_went_with_it(command, url):
     assert "+15550000001" in command(url, "where", "2", "--show-phones").stdout
 
 
+def test_no_column_shows_a_phone_unless_asked_for_and_dates_are_shown(command, upgraded, database_url):
+    execute(
+        database_url,
+        "CREATE TABLE contacts"
+        " (id uuid PRIMARY KEY, workspace_id int, phone text, meta jsonb, more text[], mobile bigint, at date)",
+        *(
+            f"INSERT INTO contacts VALUES ('1c20b9e4-2ab4-4000-8000-00000000000{n}', 1, '12345',"
+            """ '{"m": "+15557654321"}', '{+15557654321}', 15557654321, '2026-01-02')"""
+            for n in (1, 2)
+        ),
+    )
+    upgraded(database_url, "upgrade", "head")
+    execute(database_url, "ALTER TABLE contacts RENAME phone TO tel")
+    merged = "1c20b9e4-2ab4-4000-8000-000000000002"
+    for arguments in ([], ["--json"]):
+        shown = command(database_url, "where", merged, "-x", "phone_column=tel", *arguments).stdout
+        assert "5557654321" not in shown
+        assert "12345" not in shown
+        assert "2026-01-02" in shown
+        assert merged in shown
+
+
+def test_an_archive_by_another_name_is_not_overlooked(command, upgraded, database_url):
+    execute(database_url, TABLE)
+    upgraded(database_url, "-x", "private_schema=other", "upgrade", "head")
+    for arguments in (["where", "2"], ["purge", "--older-than", "0d", "--yes"]):
+        done = command(database_url, *arguments)
+        assert (done.returncode, "set private_schema = other" in done.stderr) == (1, True)
+
+
 def test_over_several_merges_to_the_contact_of_today(command, upgraded, url):
     execute(
         url,
@@ -85,6 +115,12 @@ def test_what_is_old_is_purged_and_cannot_be_brought_back(command, upgraded, url
     assert rows(url, "SELECT id FROM contacts ORDER BY id") == [(1,), (3,), (9,)]
 
 
+def test_nothing_is_purged_unasked(command, url):
+    done = command(url, "purge", "--older-than", "0d")
+    assert (done.returncode, "give --yes" in done.stderr) == (1, True)
+    assert value(url, "SELECT count(*) FROM contacts_schema.archive_1_contacts") == 1
+
+
 def test_what_is_younger_stays(command, upgraded, url):
     done = command(url, "purge", "--older-than", "1h", "--yes")
 
@@ -93,20 +129,18 @@ def test_what_is_younger_stays(command, upgraded, url):
     assert value(url, "SELECT count(*) FROM contacts") == 4
 
 
-def test_nothing_is_purged_unasked_nor_while_an_upgrade_is_not_complete(command, upgraded, database_url):
+def test_nothing_is_purged_while_an_upgrade_is_not_complete(command, upgraded, database_url):
     execute(database_url, TABLE)
     upgraded(database_url, "upgrade", "dedupe_contacts")
     execute(database_url, "UPDATE contacts_schema.batch SET at = at - interval '31 days'")
 
-    unasked = command(database_url, "purge", "--older-than", "30d")
     early = command(database_url, "purge", "--older-than", "30d", "--yes")
 
-    assert (unasked.returncode, "give --yes" in unasked.stderr) == (1, True)
     assert (early.returncode, "the constraint is not there" in early.stderr) == (1, True)
     assert value(database_url, "SELECT count(*) FROM contacts_schema.archive_1_contacts") == 1
 
 
-@pytest.mark.parametrize("age", ["", "30", "d", "-1d", "1.5d", "30 d", "9999999d", "1y"])
+@pytest.mark.parametrize("age", ["", "30", "d", "-1d", "1.5d", "30 d", "99999d", "1y"])
 def test_an_age_that_is_none_is_a_clear_error(command, url, age):
     done = command(url, "purge", "--older-than", age, "--yes")
     assert done.returncode == 1

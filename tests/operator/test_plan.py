@@ -170,6 +170,34 @@ def test_declared_references_are_counted_as_such(command, url):
     assert (deals["found"], deals["refers"]) == ("declared", 1)
 
 
+def test_what_an_interrupted_upgrade_has_left_is_said(command, upgraded, url):
+    upgraded(url, "upgrade", "dedupe_contacts")
+    assert "an upgrade has begun here" in parsed(command(url, "plan", "--json"))["notes"][0]
+
+
+def test_what_fill_changes_is_counted_and_fires(command, upgraded, url):
+    execute(
+        url,
+        "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER filled AFTER UPDATE ON contacts FOR EACH ROW EXECUTE FUNCTION noted()",
+    )
+    found = parsed(command(url, "plan", "--json", "-x", "fill=email"))
+    said = upgraded(url, "-x", "fill=email", "upgrade", "head").stderr
+
+    (contacts,) = [change for change in found["changes"] if change["table"] == "public.contacts"]
+    assert contacts["changed"] == 1
+    assert "public.contacts 1" in said
+    assert [listener["name"] for listener in found["listeners"]] == ["filled"]
+
+
+def test_which_database_and_which_settings_it_is_for_is_said(command, url):
+    found = parsed(command(url, "plan", "--json", "-x", "blank_phones=null", "-x", "ignore_references=a.b, c.d"))
+    assert url.endswith(found["database"])
+    assert found["role"] == "postgres"
+    assert found["settings"] == {"blank_phones": "null", "ignore_references": "a.b, c.d"}
+    assert found["database"] in command(url, "plan").stdout
+
+
 def test_triggers_and_publications_of_changed_tables_are_named(command, url):
     execute(
         url,
@@ -194,6 +222,8 @@ def test_triggers_and_publications_of_changed_tables_are_named(command, url):
         (["plan", "-x", "tabel=people"], "did you mean table?"),
         (["plan", "-x", "table=people"], 'there is no table "public.people"'),
         (["plan", "--jsn"], "No such option"),
+        (["plan", "-x", "fill=email", "-x", "fill=id"], "-x fill is given twice"),
+        (["plan", "-x", "references=deals.contact_id where kind = '...'"], "has '...' in its condition"),
         (["plan", "-c", "nowhere.ini"], "does not exist"),
         (["plan", "extra"], "unexpected extra argument"),
         (["plann"], "No such command"),

@@ -61,6 +61,26 @@ def test_a_constraint_that_somebody_else_has_made_stays(command, database_url):
     assert command(database_url, "verify").returncode == 0
 
 
+def test_another_tables_upgrade_is_not_taken_for_this_ones(command, upgraded, database_url):
+    execute(
+        database_url,
+        "CREATE TABLE leads (id int PRIMARY KEY, workspace_id bigint, phone text)",
+        "INSERT INTO leads VALUES (1, 1, '5'), (2, 1, '5')",
+        "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id bigint, phone text)",
+    )
+    upgraded(database_url, "-x", "table=leads", "upgrade", "head")
+    execute(
+        database_url,
+        "ALTER TABLE leads RENAME CONSTRAINT unique_phone_workspace TO u2",
+        "ALTER TABLE contacts ADD CONSTRAINT unique_phone_workspace UNIQUE (workspace_id, phone)",
+    )
+    done = command(database_url, "restore", "--yes")
+
+    assert "there is nothing of an upgrade of public.contacts here" in done.stdout
+    assert rows(database_url, VERSIONS) == [("unique_phone_workspace",)]
+    assert value(database_url, "SELECT count(*) FROM pg_constraint WHERE conname = 'unique_phone_workspace'") == 1
+
+
 def test_other_revisions_stay_stamped(crm_command, upgraded, crm_url):
     upgraded(crm_url, "upgrade", "head")
     execute(crm_url, "INSERT INTO alembic_version VALUES ('somebody_elses')")

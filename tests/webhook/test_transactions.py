@@ -16,7 +16,7 @@ import sqlalchemy
 from psycopg import IsolationLevel
 from sqlalchemy.orm import Session, registry
 
-from contacts_schema.webhook import Contact, Contacts, find_or_create
+from contacts_schema.webhook import Contact, Contacts, find_or_create, is_duplicate
 from tests.migration.observed import eventually, execute, value
 from tests.webhook.clients import WORKSPACE, with_async_psycopg
 from tests.webhook.conftest import TABLE
@@ -377,3 +377,60 @@ def test_the_guard_is_not_relied_on_where_it_does_not_fire(in_phase):
         younger.commit()
         with pytest.raises(psycopg.errors.SerializationFailure):
             find_or_create(older, WORKSPACE, "+17770001")
+
+
+def test_an_index_that_is_being_dropped_is_not_relied_on(plain_url):
+    """Whoever looks while it goes is not waited for: its row may never be checked."""
+    execute(plain_url, "DELETE FROM messages", "DELETE FROM contacts")
+    with psycopg.connect(plain_url, autocommit=True) as other:
+        other.execute("CREATE UNIQUE INDEX CONCURRENTLY unique_phone_workspace ON contacts (workspace_id, phone)")
+    holder, first, second = (psycopg.connect(plain_url) for _ in range(3))
+    with holder, first, second, psycopg.connect(plain_url, autocommit=True) as other, ThreadPoolExecutor(3) as threads:
+        find_or_create(holder, WORKSPACE, "+17770001")
+        dropped = threads.submit(other.execute, "DROP INDEX CONCURRENTLY unique_phone_workspace")
+        eventually(lambda: value(plain_url, BLOCKED), "a drop that waits", unless=dropped.done)
+        early = threads.submit(find_or_create, first, WORKSPACE, "+17770001")
+        eventually(lambda: value(plain_url, BLOCKED) >= 2, "a wait", unless=early.done)
+        holder.rollback()
+        created = early.result(30)
+        late = threads.submit(find_or_create, second, WORKSPACE, "+17770001")
+        eventually(lambda: value(plain_url, BLOCKED) >= 1, "a wait", unless=late.done)
+        first.commit()
+        assert late.result(30) == Contact(created.id, created=False)
+        second.commit()
+        dropped.result(30)
+    assert value(plain_url, "SELECT count(*) FROM contacts WHERE phone = '+17770001'") == 1
+
+
+def test_while_the_index_is_built_anew_a_lost_race_is_still_one(in_phase):
+    """The old index has another name then, and is asked first."""
+    url = in_phase("constraint")
+    loser, winner, reader = (psycopg.connect(url) for _ in range(3))
+    with loser, winner, reader, psycopg.connect(url, autocommit=True) as other, ThreadPoolExecutor(2) as threads:
+        reader.execute("SELECT count(*) FROM contacts")
+        anew = threads.submit(other.execute, "REINDEX INDEX CONCURRENTLY unique_phone_workspace")
+        eventually(lambda: value(url, BLOCKED), "a build that waits", unless=anew.done)
+        reader.commit()
+        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT count(*) FROM contacts")
+        old = "SELECT count(*) FROM pg_class WHERE relname LIKE 'unique_phone_workspace_cc%%'"
+        assert value(url, old) or anew.done()
+        theirs = winner.execute(
+            "INSERT INTO contacts (workspace_id, phone) VALUES (%s, '+17770001') RETURNING id", (WORKSPACE,)
+        ).fetchone()
+        asked = threads.submit(find_or_create, loser, WORKSPACE, "+17770001")
+        waiting = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
+        eventually(lambda: value(url, waiting, loser.info.backend_pid), "our wait", unless=asked.done)
+        winner.commit()
+        assert asked.result(30) == Contact(theirs[0], created=False)
+        loser.commit()
+        reader.commit()
+        anew.result(30)
+
+
+@pytest.mark.parametrize("name", ["unique_phone_workspace_ccold", "unique_phone_workspace_ccnew1"])
+def test_an_index_that_is_being_replaced_is_ours(database_url, name):
+    execute(database_url, "CREATE TABLE contacts (phone text)", f"CREATE UNIQUE INDEX {name} ON contacts (phone)")
+    with psycopg.connect(database_url) as connection, pytest.raises(psycopg.errors.UniqueViolation) as raised:
+        connection.execute("INSERT INTO contacts VALUES ('1'), ('1')")
+    assert is_duplicate(raised.value)

@@ -15,6 +15,7 @@ from ..plan import Plan, make_plan
 from ..report import Progress
 from ..restore.run import Restore
 from ..retry import with_lock
+from ..run import archive_elsewhere
 from ..session import alone, prepare
 from ..settings import Settings
 from ..sql import load
@@ -34,7 +35,7 @@ def purge(
     """
     prepare(connection, settings)
     plan = make_plan(read_facts(connection, settings), settings)
-    if plan.target is None:
+    if plan.tree is None or plan.target is None or plan.target.kind != "r":
         raise Refused(plan.reasons)
     with alone(connection, plan.target.oid, progress):
         return _Purge(connection, settings, plan, progress).run(age, agree)
@@ -52,14 +53,17 @@ class _Purge:
         }
 
     def run(self, age: str, agree: Callable[[Mapping[str, int]], bool]) -> Mapping[str, int]:
-        if not Archive(self.connection, self.settings.private_schema).exists():
+        archive = Archive(self.connection, self.settings.private_schema)
+        if (other := archive.elsewhere(self.restore.target)) is not None:
+            raise Refused([archive_elsewhere(other)])
+        if not archive.exists():
             return {}
+        if not self.plan.constrained:
+            raise Refused([_INCOMPLETE])
         batches = self._rows("old_batches", **self.source, age=age)
         counts = self._count(batches)
         if not batches or not agree(counts):
             return {}
-        if not self.plan.constrained:
-            raise Refused([_INCOMPLETE])
         for some in _pieces(batches):
             self._patiently(partial(self._forget, some))
         self._patiently(self.restore.clean)

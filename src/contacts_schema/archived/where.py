@@ -1,8 +1,9 @@
 """Where a contact went: from merge to merge to the one of today."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from psycopg import Connection, sql
@@ -14,8 +15,10 @@ from ..errors import Reason, Refused, without_phones
 from ..merge.statements import of, source
 from ..plan import make_plan
 from ..preview.figures import masked
+from ..preview.phones import has_no_phone
 from ..restore.sources import Source
 from ..restore.store import Store
+from ..run import archive_elsewhere
 from ..settings import Settings
 from ..sql import load
 
@@ -27,7 +30,8 @@ class Merge:
     """One merge that a contact went through: into which other, when, and where it is kept.
 
     `held` are its columns as they were; `followed` counts, by table, the rows that were changed or merged with it
-    because they referred to it.
+    because they referred to it. `phone` is the column of `held` that is the phone, `phoneless` are those of types that can
+    hold none.
     """
 
     contact: str
@@ -36,12 +40,20 @@ class Merge:
     archive: str
     held: Mapping[str, Any]
     followed: Mapping[str, int] = field(default_factory=dict)
+    phone: str | None = None
+    phoneless: frozenset[str] = frozenset()
 
-    def masked(self, phone_column: str) -> "Merge":
+    def masked(self) -> "Merge":
         """The same without the phone number, and without whatever else looks like one."""
-        held = {name: without_phones(value) if isinstance(value, str) else value for name, value in self.held.items()}
-        phone = self.held.get(phone_column)
-        return replace(self, held={**held, phone_column: phone and masked(str(phone))})
+        return replace(self, held={name: self._masked(name, value) for name, value in self.held.items()})
+
+    def _masked(self, name: str, value: Any) -> Any:
+        if value is None or name in self.phoneless:
+            return value
+        if name == self.phone:
+            return masked(str(value))
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return value if without_phones(text) == text else without_phones(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +64,16 @@ class Whereabouts:
     today: str | None
     merges: tuple[Merge, ...] = ()
 
-    def masked(self, phone_column: str) -> "Whereabouts":
+    def masked(self) -> "Whereabouts":
         """The same without phone numbers."""
-        return replace(self, merges=tuple(merge.masked(phone_column) for merge in self.merges))
+        return replace(self, merges=tuple(merge.masked() for merge in self.merges))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        found = asdict(self)
+        for merge in found["merges"]:
+            del merge["phone"], merge["phoneless"]
+        return found
 
 
 def where(connection: Connection[Any], settings: Settings, contact: str) -> Whereabouts:
@@ -78,7 +97,11 @@ class _Search:
         self.table = read_tables(connection, [found])[found]
         if len(self.table.primary_key) != 1:
             raise Refused([_several(self.table.label)])
+        other = Archive(connection, settings.private_schema).elsewhere(self.table)
+        if other is not None:
+            raise Refused([archive_elsewhere(other)])
         self.store, self.private = Store(connection, settings.private_schema), settings.private_schema
+        self.phone = settings.phone_column
         self.known = Archive(connection, settings.private_schema).exists()
 
     def is_there(self, contact: str) -> bool:
@@ -107,8 +130,18 @@ class _Search:
                         archive=f"{self.private}.{archive.kept.name}",
                         held={name: value for name, value in row["held"].items() if not name.startswith("~")},
                         followed=dict(self._followed(row)),
+                        phone=self._phone(archive),
+                        phoneless=frozenset(
+                            [column.name for column in archive.kept.columns if has_no_phone(column)]
+                            + [archive.names[number] for number in archive.keys]
+                        ),
                     )
         return None
+
+    def _phone(self, archive: Source) -> str | None:
+        """What the archive calls the column: it may have been renamed since."""
+        column = self.table.by_name.get(self.phone)
+        return archive.names.get(column.number) if column and archive.table else None
 
     def _archived(self, archive: Source) -> sql.Composed:
         (number,) = archive.keys

@@ -23,6 +23,9 @@ def main() -> None:
     except click.Abort:
         click.echo(str(Interrupted()), err=True)
         code = _INTERRUPTED
+    except OSError as error:
+        click.echo(f"the output cannot be written: {error.strerror}", err=True)
+        code = _FAILED
     except ContactsSchemaError as error:
         click.echo(str(error), err=True)
         code = _FAILED

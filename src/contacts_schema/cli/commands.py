@@ -78,7 +78,7 @@ def verify(context: click.Context, x: tuple[str, ...], config: Path | None, as_j
     given = settings(x, config)
     with connected() as connection:
         checks = verified(connection, given)
-    holds = all(check.ok for check in checks)
+    holds = all(check.ok is not False for check in checks)
     if as_json:
         _print_json({"format": 1, "ok": holds, "checks": [asdict(check) for check in checks]})
     else:
@@ -121,12 +121,14 @@ def where(
     Exit code 0: the contact, or the one that it was merged into, is there. 1: it is not, or this failed.
     """
     given = settings(x, config)
+    if not contact_id.isprintable():
+        raise click.UsageError("that is no id: it holds what is no text")
     with connected() as connection:
         found = whereabouts(connection, given, contact_id)
     if not show_phones:
-        found = found.masked(given.phone_column)
+        found = found.masked()
     if as_json:
-        _print_json({"format": 1, **asdict(found)})
+        _print_json({"format": 1, **found.as_json()})
     else:
         show.whereabouts(_console(), found)
     context.exit(0 if found.today is not None else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,7 +48,11 @@ def placed(command: F) -> F:
 def settings(x: tuple[str, ...], config: Path | None) -> Settings:
     """Return the settings of the command line, the environment and alembic.ini. Raises SettingsError."""
     file = config or (Path(_FILE) if Path(_FILE).is_file() else None)
-    return read_settings(x, os.environ, section_of(Config(str(file))) if file else {}, only_ours=True)
+    try:
+        section = section_of(Config(str(file))) if file else {}
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file} cannot be read: {type(error).__name__}") from None
+    return read_settings(x, os.environ, section, only_ours=True)
 
 
 @contextmanager

@@ -22,11 +22,14 @@ _STATES: Final = {
     "refused": "an upgrade would refuse",
 }
 
+_OUTCOMES: Final = {True: "ok     ", False: "FAILED ", None: "unsure "}
+
 
 def plan(console: Console, found: Preview, *, show_phones: bool) -> None:
     """Print everything that a preview found; phones masked unless they are asked for."""
     console.print(f"{found.table} ({', '.join(found.columns)}): {_STATES[found.state]}", style="bold")
-    if found.rows is not None:
+    console.print(f"database {found.database}, as {found.role}{''.join(f'; {n} = {v}' for n, v in found.settings.items())}")
+    if found.looked:
         console.print(_counts(found))
     if found.groups:
         console.print(f"survivor: the first by {found.survivor_order or 'primary key'}; then by primary key")
@@ -42,13 +45,19 @@ def plan(console: Console, found: Preview, *, show_phones: bool) -> None:
 def checks(console: Console, found: Sequence[Check]) -> None:
     """Print a line for each check; where it does not hold, what was expected and what was found."""
     for check in found:
-        if check.ok:
-            console.print(f"ok      {check.name}: {check.expected}")
-        else:
-            console.print(f"FAILED  {check.name}: {check.expected}", style="bold red")
+        style = "" if check.ok else "yellow" if check.ok is None else "bold red"
+        console.print(f"{_OUTCOMES[check.ok]} {check.name}: {check.expected}", style=style)
+        if not check.ok:
             console.print(f"        found: {check.found}")
-    failed = sum(not check.ok for check in found)
-    console.print(f"{failed} of {len(found)} checks failed" if failed else f"all {len(found)} checks hold", style="bold")
+    failed, untried = (sum(check.ok is each for check in found) for each in (False, None))
+    console.print(
+        f"{failed} of {len(found)} checks failed"
+        if failed
+        else f"{len(found) - untried} checks hold, {untried} could not be tried"
+        if untried
+        else f"all {len(found)} checks hold",
+        style="bold",
+    )
 
 
 def whereabouts(console: Console, found: Whereabouts) -> None:
@@ -71,7 +80,7 @@ def whereabouts(console: Console, found: Whereabouts) -> None:
 def _counts(found: Preview) -> str:
     counts = [
         f"{_n(found.groups, 'group')} of duplicates",
-        f"{_n(found.duplicates, 'row')} to merge, of about {found.rows or 0:,}",
+        f"{_n(found.duplicates, 'row')} to merge" + ("" if found.rows is None else f", of about {found.rows:,}"),
         f"{_n(found.blank_phones, 'blank phone')}",
     ]
     if found.near:

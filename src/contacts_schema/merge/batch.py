@@ -12,6 +12,7 @@ from ..archive import Archive, Relation
 from ..catalog.read import fingerprint
 from ..compose import comma, ident
 from ..errors import Reason
+from ..session import IN_BATCH
 from .counters import Counters, Interference
 from .moves import move, move_plain
 from .problems import reasons_of
@@ -21,9 +22,6 @@ from .root import RootStatements
 from .statements import SQL
 from .tree import Node
 from .writes import WriteStatements, journaled
-
-# A batch reads few rows of large tables. The planner cannot know that, and would read some of them whole.
-TERMS = "SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL enable_seqscan = off"
 
 
 class PlanChanged(Exception):
@@ -119,7 +117,7 @@ class Batch:
 
     def _begin(self) -> None:
         """Hold off DDL, then see that the plan still fits; constraints are checked as the batch goes, not at its end."""
-        self.connection.execute(TERMS)
+        self.connection.execute(IN_BATCH)
         self.connection.execute(self._lock_tables, {})
         if fingerprint(self.connection, self.oids) != self.terms.fingerprint:
             raise PlanChanged

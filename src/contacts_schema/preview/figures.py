@@ -1,7 +1,7 @@
 """What a preview found, as one frozen value that can be printed, compared and written as JSON. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from ..errors import Reason
@@ -87,8 +87,9 @@ class Preview:
 
     `rows` is the planner's estimate. `fillable` counts, by column, the groups whose survivor has NULL where a duplicate
     has a value. `near` counts keys that differ only in how the phone is written, which are never merged; None where the
-    phone is no text. `seconds` is a rough guess at the duration. `reasons` are those that refuse the upgrade. `samples`
-    are there where they were asked for, and not in the JSON.
+    phone is no text. `seconds` is a rough guess at the duration. `reasons` are those that refuse the upgrade. `settings` are
+    those that are not the default. Not in the JSON are `samples`, there where they were asked for, `looked`, which says
+    that the rows were counted, and `phoneless`, columns of types that can hold no phone.
     """
 
     table: str
@@ -113,6 +114,11 @@ class Preview:
     reasons: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
+    database: str = ""
+    role: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    looked: bool = False
+    phoneless: frozenset[str] = frozenset()
 
     @property
     def state(self) -> State:
@@ -131,7 +137,8 @@ class Preview:
     def as_json(self, *, show_phones: bool) -> dict[str, Any]:
         """Return what JSON can hold. Phones are masked unless they are asked for."""
         found = {"format": FORMAT, "state": self.state, **asdict(self)}
-        del found["samples"]
+        for name in ("samples", "looked", "phoneless"):
+            del found[name]
         for group in found["biggest"]:
             group["phone"] = group["phone"] if show_phones else masked(group["phone"])
         return found

@@ -1,7 +1,7 @@
 """Looks at everything that an upgrade would look at, in a transaction that can change nothing, and counts."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -13,6 +13,7 @@ from ..archive import Archive
 from ..catalog.read import read_facts
 from ..compose import ident, template
 from ..errors import Refused
+from ..guard import Guard
 from ..merge.passes import Found
 from ..merge.resolve import Tally
 from ..merge.root import RootStatements, is_text
@@ -21,6 +22,7 @@ from ..merge.tree import Edge, Node
 from ..merge.worker import CAP
 from ..plan import Plan, make_plan
 from ..preflight import blocking, refuse_at_once, unique
+from ..report import Silent
 from ..run import archive_elsewhere
 from ..session import prepare
 from ..settings import Settings
@@ -28,8 +30,10 @@ from ..survey import Survey
 from ..workspace import Workspace as Tables
 from . import statements
 from .figures import Change, Group, Listener, Preview, Reference, Sample, Workspace
+from .phones import has_no_phone
 from .steps import seconds_for, steps_for
 
+_SAID = {"schema", "table", "columns", "constraint", "survivor_order", "fill"}
 _LISTED = 10
 _SAMPLES = 200
 _SAMPLE_ROWS = 20
@@ -52,6 +56,7 @@ def preview(connection: Connection[Any], settings: Settings, *, samples: bool = 
         prepare(connection, settings)
     except Refused as error:
         return replace(nothing, reasons=error.reasons)
+    nothing = replace(nothing, database=connection.info.dbname, role=connection.info.user, settings=_given(settings))
     with connection.transaction(force_rollback=True):
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         # As in an upgrade, so that the settings' own SQL means the same.
@@ -103,7 +108,8 @@ class _Look:
         except Refused as error:
             reasons = list(error.reasons)
         refusing = tuple(reasons) if found.slices else tuple(blocking(reasons))
-        changes = tuple(self._changes())
+        fillable, filled = self._fillable()
+        changes = tuple(_with_filled(self._changes(), self.root.table.label, filled))
         groups = int(self._row(self.tables.root.count_groups())["groups"])
         return replace(
             self.nothing,
@@ -116,13 +122,15 @@ class _Look:
             workspaces=tuple(Workspace(**{**r, "key": tuple(r["key"])}) for r in self._rows(statements.workspaces)),
             references=(*self._references(), *self._suspects()),
             changes=changes,
-            fillable=self._fillable(),
+            fillable=fillable,
             listeners=tuple(self._listeners(changes)),
             steps=tuple(steps_for(self.plan, found.duplicates)),
             seconds=seconds_for(self.root.table.rows, changes),
             reasons=refusing,
             notes=tuple(self._notes()),
             samples=tuple(self._samples()) if self.sampling else (),
+            looked=True,
+            phoneless=frozenset(column.name for column in self.root.table.columns if has_no_phone(column)),
         )
 
     @cached_property
@@ -185,13 +193,15 @@ class _Look:
             for publication in table.published:
                 yield Listener(table=table.label, kind="publication", name=publication)
 
-    def _fillable(self) -> dict[str, int]:
+    def _fillable(self) -> tuple[dict[str, int], int]:
+        """Groups, by column, whose survivor lacks a value, and how many `fill` will change."""
         node = self.root
         columns = [n for n in node.content if n not in self.plan.key and not node.table.by_number[n].generated]
         if not columns:
-            return {}
-        counts = self._row(statements.fillable(self.tables.root, columns))
-        return {name: count for name, count in counts.items() if count}
+            return {}, 0
+        counts = self._row(statements.fillable(self.tables.root, columns, self.plan.fill))
+        filled = counts.pop(statements.FILLED)
+        return {name: count for name, count in counts.items() if count}, filled
 
     def _samples(self) -> Iterator[Sample]:
         names = [column.name for column in self.root.table.columns]
@@ -206,6 +216,15 @@ class _Look:
         return int(self._row(statements.near(self.tables.root))["groups"]) if is_text(phone) else None
 
     def _notes(self) -> Iterator[str]:
+        guard = Guard(
+            connection=self.connection,
+            settings=self.settings,
+            table=self.root.table,
+            key=self.plan.key,
+            progress=Silent(),
+        )
+        if guard.is_there():
+            yield "an upgrade has begun here: `alembic upgrade head` goes on, `contacts-schema restore` takes it back"
         if self.root.table.rows < 0:
             yield f"{self.root.table.label} was never analysed; ANALYZE makes the figures that are estimates better"
 
@@ -218,6 +237,25 @@ class _Look:
             row = cursor.execute(statement, {}).fetchone()
         assert row is not None
         return row
+
+
+def _with_filled(changes: Iterable[Change], label: str, filled: int) -> Iterator[Change]:
+    """Survivors that `fill` changes count as changed; the contacts come first wherever there is anything to do."""
+    for change in changes:
+        yield replace(change, changed=change.changed + filled) if change.table == label else change
+
+
+def _given(settings: Settings) -> dict[str, str]:
+    """Settings that are not the default, as text; a reference as it was written."""
+    usual = Settings()
+    given = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in _SAID}
+    return {name: _text(value) for name, value in given.items() if value != getattr(usual, name)}
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, tuple):
+        return str(value)
+    return ", ".join(".".join(filter(None, item)) if isinstance(item, tuple) else str(item) for item in value)
 
 
 def _estimate(node: Node) -> int | None:

@@ -19,6 +19,8 @@ _STATES: Final = {
     "duplicates": "An upgrade merges the duplicates, then adds the constraint.",
     "refused": "An upgrade would refuse.",
 }
+_PHONES: Final = {True: "Phone numbers are shown whole.", False: "Phone numbers are masked."}
+_PERSONAL: Final = " It holds whole rows: send it to nobody who may not see these people's data."
 _BAR: Final = 22
 _WIDEST: Final = 560
 
@@ -32,7 +34,7 @@ def page(found: Preview, *, show_phones: bool, now: datetime | None = None) -> s
         body="\n".join(parts.all()),
         made=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         version=escape(version("contacts_schema")),
-        phones="Phone numbers are shown whole." if show_phones else "Phone numbers are masked.",
+        phones=_PHONES[show_phones] + (_PERSONAL if found.samples else ""),
     )
 
 
@@ -42,12 +44,14 @@ class _Parts:
 
     def all(self) -> Iterable[str]:
         found = self.found
+        given = "".join(f"; {name} = {value}" for name, value in found.settings.items())
+        yield f"<p>Database {escape(found.database)}, as {escape(found.role)}{escape(given)}.</p>"
         yield from (
             f'<div class="reason">{escape(reason.problem)}<div class="way">→ {escape(reason.way_on)}</div></div>'
             for reason in found.reasons
         )
         yield from (f"<p>{escape(note)}</p>" for note in found.notes)
-        if found.rows is not None and not found.constrained:
+        if found.looked:
             yield self._counts()
         yield self._chart()
         yield _table("Rows that change", ["table", "changed", "merged into others"], self._changes())
@@ -91,7 +95,7 @@ class _Parts:
             return ""
         most = max(workspace.duplicates for workspace in workspaces)
         bars = (
-            f'<text x="0" y="{row * _BAR + 14}">{self._text(" ".join(each.key) or "all")}</text>'
+            f'<text x="0" y="{row * _BAR + 14}">{escape(" ".join(each.key) or "all")}</text>'
             f'<rect x="300" y="{row * _BAR + 3}" width="{max(2, each.duplicates * _WIDEST // most)}" height="{_BAR - 8}"/>'
             f'<text x="{306 + each.duplicates * _WIDEST // most}" y="{row * _BAR + 14}">{each.duplicates:,}</text>'
             for row, each in enumerate(workspaces)
@@ -133,10 +137,8 @@ class _Parts:
             return ""
         if column == self.found.columns[-1] and not self.show_phones:
             return escape(masked(value))
-        return self._text(value)
-
-    def _text(self, value: str) -> str:
-        return escape(value if self.show_phones else without_phones(value))
+        shown = self.show_phones or column in self.found.columns or column in self.found.phoneless
+        return escape(value if shown else without_phones(value))
 
 
 def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from ..compose import comma, every, ident, literal, template
-from ..merge.root import RootStatements
+from ..compose import comma, every, ident, literal, some, template
+from ..merge.root import RootStatements, blank
 from ..merge.statements import SQL as MERGE
 from ..merge.statements import NodeStatements, rows_of
 from ..merge.tree import Edge
@@ -13,6 +13,7 @@ from ..sql import load
 
 _SQL = load("preview")
 
+FILLED = "~filled"
 _PUNCTUATION = " \t\u00a0()-./+"
 
 
@@ -35,18 +36,25 @@ def near(root: RootStatements) -> sql.Composed:
     bare = template("pg_catalog.translate({}::text, {}, '')").format(phone, literal(_PUNCTUATION))
     return _SQL["near"].format(
         table=root.of_node.table,
-        has_key=every(template("{} IS NOT NULL").format(root.of_node.bare(number)) for number in root.key),
+        has_key=every(
+            [
+                *(template("{} IS NOT NULL").format(root.of_node.bare(number)) for number in root.key),
+                template("NOT {}").format(blank(phone)),
+            ]
+        ),
         keys=comma([*others, bare]),
         phone=phone,
     )
 
 
-def fillable(root: RootStatements, columns: Sequence[int]) -> sql.Composed:
-    """A count for each of the columns, by its name."""
+def fillable(root: RootStatements, columns: Sequence[int], fill: Sequence[int]) -> sql.Composed:
+    """A count for each of the columns, by its name, and one for the groups that lack any of ``fill``."""
     names = [(ident(f"~c{number}"), root.of_node.bare(number)) for number in columns]
+    counted = template("count(*) FILTER (WHERE {}) AS {}")
+    any_filled = some(ident(f"~c{number}") for number in fill if number in columns)
     lacking = '(bool_or("~s".{} IS NULL AND "~d".{} IS NOT NULL)) AS {}'
     return _SQL["fillable"].format(
-        counts=comma(template("count(*) FILTER (WHERE {}) AS {}").format(flag, column) for flag, column in names),
+        counts=comma([*(counted.format(flag, column) for flag, column in names), counted.format(any_filled, ident(FILLED))]),
         lacking=comma(template(lacking).format(column, column, flag) for flag, column in names),
         rows=root.of_node.rows,
         table=root.of_node.table,

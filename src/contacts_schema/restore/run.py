@@ -7,9 +7,9 @@ from typing import Any
 from psycopg import Connection
 
 from ..catalog.facts import Table
-from ..merge.batch import TERMS as BATCH
 from ..report import Progress
 from ..retry import with_lock
+from ..session import IN_BATCH
 from ..settings import Settings
 from .changes import Changes
 from .outcome import Op, Outcome
@@ -57,7 +57,7 @@ class Restore:
     def _undo_batch(self, batch: int) -> Outcome:
         outcome = Outcome()
         with self.connection.transaction():
-            self.connection.execute(BATCH)
+            self.connection.execute(IN_BATCH)
             ops = self._ops(batch)
             tables = [s.table for op in ops for s in op.sources if s.table is not None]
             unique = list({table.oid: table for table in tables}.values())

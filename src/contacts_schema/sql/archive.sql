@@ -50,6 +50,9 @@ ORDER BY 1
 -- name: has_runs
 SELECT 1 FROM {schema}.run WHERE source = %(source)s LIMIT 1
 
+-- name: sources
+SELECT DISTINCT source::bigint, source_schema, source_name FROM {schema}.run
+
 -- name: secure
 ALTER TABLE {table} ENABLE ROW LEVEL SECURITY
 

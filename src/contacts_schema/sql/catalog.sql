@@ -19,7 +19,7 @@ SELECT current_user AS name, pg_catalog.current_database() AS database,
 
 -- name: private_schema
 SELECT pg_catalog.pg_has_role(n.nspowner, 'USAGE') AS owned,
-       pg_catalog.to_regclass(pg_catalog.format('%%I.op', n.nspname)) IS NOT NULL
+       EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relname = 'op')
        OR NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid) AS ours
 FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s
 

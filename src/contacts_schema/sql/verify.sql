@@ -18,9 +18,11 @@ WHERE {refers} AND {condition} AND NOT EXISTS (SELECT FROM {parent} AS "~p" WHER
 -- name: columns
 -- What a new row of a table needs: each column that can be written, its type, and what it must be.
 SELECT a.attname::text AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, b.typcategory::text AS category,
-       a.attnotnull AS not_null, a.atthasdef AND d.expression NOT LIKE 'nextval(%%' AS has_default,
+       a.attnotnull AS not_null, a.atthasdef AND d.expression NOT LIKE '%%nextval(%%' AS has_default,
        EXISTS (SELECT FROM pg_catalog.pg_index AS i
-               WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey)) AS is_unique,
+               WHERE i.indrelid = a.attrelid AND (i.indisunique OR i.indisexclusion) AND (a.attnum = ANY (i.indkey)
+                     OR EXISTS (SELECT FROM pg_catalog.pg_depend AS m WHERE m.classid = 'pg_catalog.pg_class'::regclass
+                                AND m.objid = i.indexrelid AND m.refobjid = a.attrelid AND m.refobjsubid = a.attnum))) AS is_unique,
        f.confrelid AS parent, p.attname::text AS parent_column
 FROM pg_catalog.pg_attribute AS a
 JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
@@ -54,7 +56,7 @@ WHERE NOT EXISTS (SELECT FROM {table} WHERE {workspace} = "~p".{column} AND {pho
 SELECT EXISTS (SELECT FROM {table} WHERE {workspace} = CAST(%(workspace)s AS {workspace_type}) AND {phone} = CAST(%(phone)s AS {phone_type})) AS there
 
 -- name: insert
-INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} {source} RETURNING {returned}
+INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} {source} {unless} RETURNING {returned}
 
 -- name: first_label
 SELECT e.enumlabel::text AS label FROM pg_catalog.pg_enum AS e

@@ -32,7 +32,7 @@ def verify(connection: Connection[Any], settings: Settings) -> list[Check]:
         connection.execute("SET LOCAL statement_timeout = 0")
         connection.execute(template("SET LOCAL search_path = {}").format(ident(settings.schema)), {})
         plan = make_plan(read_facts(connection, settings), settings)
-        if plan.target is None or plan.tree is None:
+        if plan.target is None or plan.tree is None or plan.target.kind not in "rp":
             raise Refused(plan.reasons)
         return [*_Checks(connection, plan).all()]
 

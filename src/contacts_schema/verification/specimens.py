@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
-from ..compose import comma, fragment, ident, literal, template
+from ..compose import NOTHING, comma, fragment, ident, literal, template
 from ..sql import load
 
 _SQL = load("verify")
@@ -56,10 +56,13 @@ class Specimens:
         (row,) = self._rows(_SQL["named"].format(), {"table": table})
         return ident(row["schema"], row["name"])
 
-    def insert(self, table: int, given: Mapping[str, str], like: str | None, wanted: str, depth: int = 0) -> str:
-        """Insert one row and return its column `wanted` as text.
+    def insert(
+        self, table: int, given: Mapping[str, str], like: str | None, wanted: str, depth: int = 0, unless: str | None = None
+    ) -> str | None:
+        """Insert one row and return its column `wanted` as text; None where none was stored.
 
-        `given` are values as text; the rest is that of the row at the place `like`, but for what has to be unique.
+        `given` are values as text; the rest is that of the row at the place `like`, but for what has to be unique. The
+        constraint `unless` rejects it without an error.
         """
         columns = [column for column in self.columns(table) if like is not None or self._needed(column, given)]
         values = [self._value(table, column, given, like, depth) for column in columns]
@@ -68,10 +71,10 @@ class Specimens:
             columns=comma(ident(column.name) for column in columns),
             values=comma(values),
             source=template("FROM {} WHERE ctid = %(like)s::tid").format(self.name(table)) if like else sql.SQL(""),
+            unless=template("ON CONFLICT ON CONSTRAINT {} DO NOTHING").format(ident(unless)) if unless else NOTHING,
             returned=template("{}::text AS value").format(ident(wanted)),
         )
-        (row,) = self._rows(statement, {"like": like})
-        return str(row["value"])
+        return next((str(row["value"]) for row in self._rows(statement, {"like": like})), None)
 
     @staticmethod
     def _needed(column: Column, given: Mapping[str, str]) -> bool:
@@ -85,7 +88,8 @@ class Specimens:
         if not column.not_null:
             return sql.SQL("NULL")
         if column.parent is not None:
-            return _cast(self.reference(column, depth), column)
+            made = self.parent(column, depth) if column.is_unique else self.reference(column, depth)
+            return _cast(made, column)
         return self.fresh(table, column) if column.is_unique else _cast(self.sample(column), column)
 
     def value(self, table: int, column: Column) -> str:
@@ -98,8 +102,10 @@ class Specimens:
         if column.type == "uuid":
             return sql.SQL("pg_catalog.gen_random_uuid()")
         if column.category == "N":
-            # No sequence gives it to a writer meanwhile, who would then wait for us.
-            return template("(SELECT least(min({}), 1) - 1 FROM {})").format(ident(column.name), self.name(table))
+            # Far from what a sequence gives to a writer meanwhile, who would then wait for us.
+            far = 100 if column.type == "smallint" else 1_000_000
+            highest = "(SELECT greatest(max({}), 0) + {} FROM {})"
+            return template(highest).format(ident(column.name), sql.Literal(far), self.name(table))
         if column.category == "S":
             return template("CAST(pg_catalog.md5(pg_catalog.random()::text) AS {})").format(column.sql_type)
         if column.category == "D":
@@ -131,7 +137,10 @@ class Specimens:
         assert column.parent_column is not None
         if depth >= _DEEPEST:
             raise NoSpecimen(f'"{column.name}" refers to rows that refer to rows, and so on')
-        return self.insert(column.parent, {}, None, column.parent_column, depth + 1)
+        made = self.insert(column.parent, {}, None, column.parent_column, depth + 1)
+        if made is None:
+            raise NoSpecimen(f'a trigger or a rule swallows new rows that "{column.name}" could refer to')
+        return made
 
     def _rows(self, statement: sql.Composed, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self.connection.cursor(row_factory=dict_row) as cursor:

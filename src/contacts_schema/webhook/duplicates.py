@@ -15,9 +15,9 @@ def is_duplicate(error: BaseException, constraint_name: str = "unique_phone_work
     """Whether `error` says that this constraint, its index or the upgrade's guard rejected a row.
 
     Takes the errors of psycopg, psycopg2 and asyncpg, SQLAlchemy's around them, and PostgREST's `APIError`. The name may
-    have numbers behind it, as a shard's or a partition's own constraint has.
+    have numbers behind it, as a shard's or a partition's own constraint has, or `_ccold`, as while it is reindexed.
     """
-    name = re.compile(rf"{re.escape(constraint_name)}(?:_\d+)*")
+    name = re.compile(rf"{re.escape(constraint_name)}(?:_\d+|_cc(?:new|old)\d*)*")
     return any(_code(each) == _UNIQUE_VIOLATION and _names(each, name) for each in _errors(error))
 
 

@@ -14,6 +14,7 @@ __all__ = ["Statement", "Statements", "plain"]
 
 # So many keys can be held at once by one transaction: a bulk load must not fill the server's lock table.
 SLOTS: Final = 2048
+_GUARD: Final = "contacts_schema_guard_insert"
 _POLITE: Final = 64
 _HELD: Final = "contacts_schema.webhook_held"
 
@@ -70,33 +71,38 @@ class Statements:
         return Statement(text=self._found, values={"workspace": workspace_id, "phone": phone})
 
     @cached_property
-    def _protected(self) -> str:
-        """Whether the index or the guard keeps duplicates out, and will until our transaction has ended.
+    def _constrained(self) -> str:
+        """Whether the constraint is there, and will be until our transaction has ended.
 
-        Indexes and triggers are asked for twice: in the catalog as the snapshot shows it, and as it is now. Whoever
-        takes one away waits for all who have looked into the table.
+        It is asked for twice: in the catalog as the snapshot shows it, and as it is now. Whoever drops it waits for all
+        who have looked into the table. An index alone may be on its way in or out, and not check what others wrote.
         """
         index = _named(self.names.schema, self.names.constraint_name)
-        return f"""(EXISTS (
-       SELECT FROM pg_catalog.pg_index WHERE indrelid = {self._regclass}
-       AND indisunique AND indisready AND indexrelid = pg_catalog.to_regclass({index}))
-   OR EXISTS (
+        return f"""EXISTS (
+       SELECT FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_constraint AS c ON c.conindid = i.indexrelid
+       WHERE i.indrelid = {self._regclass} AND i.indisunique AND i.indisvalid AND i.indisready AND c.contype IN ('u', 'p')
+       AND i.indexrelid = pg_catalog.to_regclass({index}))"""
+
+    @cached_property
+    def _guarded(self) -> str:
+        """Whether the guard is there and fires. As long as nobody disables it, it sees what a snapshot does not."""
+        return f"""EXISTS (
        SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = {self._regclass}
-       AND pg_catalog.starts_with(tgname, 'contacts_schema_guard') AND pg_catalog.pg_get_triggerdef(oid) IS NOT NULL
-       AND (tgenabled = 'A' OR tgenabled = 'O' AND pg_catalog.current_setting('session_replication_role') <> 'replica')))"""
+       AND tgname = '{_GUARD}' AND pg_catalog.pg_get_triggerdef(oid) IS NOT NULL
+       AND (tgenabled = 'A' OR tgenabled = 'O' AND pg_catalog.current_setting('session_replication_role') <> 'replica'))"""
 
     def hold(self, workspace_id: Any, phone: str) -> Statement:
         """Wait for others that are creating this contact, and make them wait until the transaction's end.
 
-        Where nothing else keeps duplicates out this does, for one of so many slots. Elsewhere it keeps numbers of the
-        id's sequence from being burned, for the key itself, so that it adds no deadlock, and for the first few only.
+        Without the constraint this alone is relied on, for one of so many slots. With it, it keeps numbers of the id's
+        sequence from being burned, for the key itself, so that it adds no deadlock, and for the first few only.
         The key is hashed by the columns' own types, so that equal values meet however they are written.
         """
         lock = f"contacts_schema.webhook {self.names.schema}.{self.names.table}"
         held = f"CAST(coalesce(nullif(pg_catalog.current_setting('{_HELD}', true), ''), '0') AS integer)"
         text = f"""
 SELECT CASE
-    WHEN NOT {self._protected} THEN pg_catalog.pg_advisory_xact_lock(
+    WHEN NOT {self._constrained} THEN pg_catalog.pg_advisory_xact_lock(
         pg_catalog.hashtext(%(lock)s), CAST(pg_catalog.hash_record_extended(key, 0) & {SLOTS - 1} AS integer)) IS NULL
     WHEN {held} < {_POLITE} THEN pg_catalog.concat(
         pg_catalog.set_config('{_HELD}', CAST({held} + 1 AS text), true),
@@ -124,7 +130,7 @@ RETURNING {self.id}, CAST(CAST(xmin AS text) AS bigint), pg_catalog.current_sett
         """Whether `transaction`'s snapshot may have missed a contact that nothing but our lock would have kept out.
 
         True where somebody has committed between the snapshot and the transaction number of our row, unless the
-        constraint, its index or the guard were there, which see what a snapshot does not.
+        constraint or the guard were there, which see what a snapshot does not.
         """
         text = f"""
 WITH snapshot AS (
@@ -138,7 +144,7 @@ WITH snapshot AS (
 )
 SELECT (EXISTS (SELECT FROM others WHERE pg_catalog.pg_xact_status(xid) = 'committed')
         OR EXISTS (SELECT FROM passed WHERE own > next + 10000))
-   AND NOT {self._protected}"""
+   AND NOT ({self._constrained} OR {self._guarded})"""
         return Statement(text=text, values={"transaction": transaction})
 
     def exists(self, contact_id: Any) -> Statement:

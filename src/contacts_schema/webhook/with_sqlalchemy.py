@@ -48,7 +48,13 @@ def _run_session(session: Session, steps: Maker[T]) -> T:
 def _run_connection(connection: Connection, steps: Maker[T]) -> T:
     driver: Any = connection.connection.dbapi_connection
     alone = bool(getattr(driver, "autocommit", False)) and not _began(driver)
-    return waiting(steps(alone), lambda statement: _executed(connection, statement))
+    try:
+        return waiting(steps(alone), lambda statement: _executed(connection, statement))
+    finally:
+        # Whoever is interrupted must not be left in a transaction that he has not begun; not every driver's own
+        # rollback does anything in autocommit.
+        if alone and not connection.closed and not connection.invalidated and _began(driver):
+            connection.exec_driver_sql("ROLLBACK")
 
 
 def _began(driver: Any) -> bool:
