@@ -27,7 +27,9 @@ def results(command, url, *arguments):
 
 def test_after_an_upgrade_everything_holds_and_nothing_is_left_of_the_look(crm_command, upgraded, crm_url):
     upgraded(crm_url, "upgrade", "head")
-    sequences = "SELECT array_agg((sequencename, last_value) ORDER BY 1) FROM pg_sequences"
+    sequences = (
+        "SELECT array_agg((schemaname, sequencename, last_value) ORDER BY schemaname, sequencename) FROM pg_sequences"
+    )
     before, numbers = snapshot(crm_url), value(crm_url, sequences)
 
     done = crm_command(crm_url, "verify")
