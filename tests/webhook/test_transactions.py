@@ -323,7 +323,7 @@ def test_the_first_error_is_told_when_the_connection_is_lost(plain_url):
         eventually(lambda: value(plain_url, BLOCKED), "a wait", unless=asked.done)
         value(plain_url, "SELECT pg_terminate_backend(%s)", connection.info.backend_pid)
         # Not "the connection is closed", which is what the clean-up met.
-        with pytest.raises(psycopg.OperationalError, match="terminating connection|closed the connection unexpectedly"):
+        with pytest.raises(psycopg.OperationalError, match=r"terminating connection|closed the connection unexpectedly"):
             asked.result(30)
 
 
