@@ -54,12 +54,18 @@ def _taken_back(connection: Connection[Any], settings: Settings, progress: Progr
     down = Downgrade(connection, settings, progress)
     down.refuse_other_archive()
     if not _has_left_something(down):
-        return down.report(notes=(f"there is nothing of an upgrade of {down.table.label} here",))
+        return down.report(notes=(_NOTHING_LEFT.format(down.table.label),))
     down.unconstrain()
     report = Downgrade(connection, settings, progress).restore()
     if unstamp(connection, settings.schema):
         return report
     return replace(report, notes=(*report.notes, "nothing of ours was stamped; stamp revisions of your own with alembic"))
+
+
+_NOTHING_LEFT = (
+    "there is nothing of an upgrade of {} here that the archive or a guard shows; one that merged nothing and is stamped "
+    "is taken back by `alembic downgrade base`"
+)
 
 
 def _has_left_something(down: Downgrade) -> bool:

@@ -262,3 +262,10 @@ def test_rows_are_left_alone_where_nothing_was_analysed(command, database_url):
     assert found["rows"] is None
     assert "never analysed" in found["notes"][0]
     assert rows(database_url, "SELECT reltuples FROM pg_class WHERE relname = 'contacts'") == [(-1,)]
+
+
+def test_a_phone_in_the_settings_is_masked(command, url):
+    execute(url, "CREATE TABLE deals (id serial PRIMARY KEY, contact_id int, kind text)")
+    condition = "references=deals.contact_id where kind <> '+15550009999'"
+    for arguments in ([], ["--json"]):
+        assert "5550009999" not in command(url, "plan", "-x", condition, *arguments).stdout

@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 from .collisions import Collisions
 from .images import Images
 from .script import Script
-from .statements import SQL, NodeStatements, rows_of
+from .statements import NodeStatements
 from .tree import Edge, Node, Tree
 
 
@@ -99,18 +99,7 @@ class Resolver:
 
     def _count_cycle(self, edge: Edge, tallies: list[Tally]) -> None:
         statements = self.statements[self.parents[edge.child].position]
-        found = self._row(
-            SQL["cycle"]
-            .format(
-                parent=rows_of(self.parents[edge.parent]),
-                table=statements.table,
-                name=statements.name,
-                joined=statements.joined(edge),
-                changed=statements.altered(edge),
-                condition=statements.condition(edge),
-            )
-            .as_bytes(self.connection)
-        )
+        found = self._row(statements.count_referring(edge).as_bytes(self.connection))
         position = self.parents[edge.parent].position
         tally = tallies[position]
         tallies[position] = Tally(**{**tally.__dict__, "cyclic": tally.cyclic + int(found["rows"])})

@@ -111,6 +111,17 @@ class NodeStatements:
     def condition(edge: Edge) -> Fragment:
         return template("({})").format(fragment(edge.condition)) if edge.condition else TRUE
 
+    def count_referring(self, edge: Edge) -> sql.Composed:
+        """How many rows refer, over this reference, to rows of the parent that change or go."""
+        return SQL["cycle"].format(
+            parent=rows_of(self.parents[edge.parent]),
+            table=self.table,
+            name=self.name,
+            joined=self.joined(edge),
+            changed=self.altered(edge),
+            condition=self.condition(edge),
+        )
+
     def hit(self, edge: Edge, *, lock: bool) -> sql.Composed:
         return self.find("hit", edge, self.strength if lock else None)
 

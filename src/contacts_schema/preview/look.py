@@ -1,7 +1,7 @@
 """Looks at everything that an upgrade would look at, in a transaction that can change nothing, and counts."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -29,11 +29,12 @@ from ..settings import Settings
 from ..survey import Survey
 from ..workspace import Workspace as Tables
 from . import statements
-from .figures import Change, Group, Listener, Preview, Reference, Sample, Workspace
+from .figures import Change, Group, Preview, Reference, Sample, Workspace
+from .given import given
+from .listeners import listeners
 from .phones import has_no_phone
 from .steps import seconds_for, steps_for
 
-_SAID = {"schema", "table", "columns", "constraint", "survivor_order", "fill"}
 _LISTED = 10
 _SAMPLES = 200
 _SAMPLE_ROWS = 20
@@ -56,7 +57,7 @@ def preview(connection: Connection[Any], settings: Settings, *, samples: bool = 
         prepare(connection, settings)
     except Refused as error:
         return replace(nothing, reasons=error.reasons)
-    nothing = replace(nothing, database=connection.info.dbname, role=connection.info.user, settings=_given(settings))
+    nothing = replace(nothing, database=connection.info.dbname, role=connection.info.user, settings=given(settings))
     with connection.transaction(force_rollback=True):
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         # As in an upgrade, so that the settings' own SQL means the same.
@@ -123,7 +124,7 @@ class _Look:
             references=(*self._references(), *self._suspects()),
             changes=changes,
             fillable=fillable,
-            listeners=tuple(self._listeners(changes)),
+            listeners=tuple(listeners(self.tables.resolver.tree, changes, self.settings.private_schema)),
             steps=tuple(steps_for(self.plan, found.duplicates)),
             seconds=seconds_for(self.root.table.rows, changes),
             reasons=refusing,
@@ -169,7 +170,7 @@ class _Look:
 
     def _refer(self, node: Node, edge: Edge) -> int:
         of_node = self.tables.resolver.statements[node.position]
-        return int(self._row(statements.referring(of_node, edge))["rows"])
+        return int(self._row(of_node.count_referring(edge))["rows"])
 
     def _changes(self) -> Iterator[Change]:
         """A plain table is not worked out before its batch: each row that refers to a changed one changes."""
@@ -179,19 +180,6 @@ class _Look:
             merged = tally.merged if tally else 0
             if changed or merged:
                 yield Change(table=node.table.label, changed=changed, merged=merged)
-
-    def _listeners(self, changes: Sequence[Change]) -> Iterator[Listener]:
-        by_table = {change.table: change for change in changes}
-        for node in self.tables.resolver.tree.nodes:
-            table, change = node.table, by_table.get(node.table.label)
-            if change is None:
-                continue
-            for trigger in table.triggers:
-                fires = (trigger.on_update and change.changed) or (trigger.on_delete and change.merged)
-                if fires and trigger.enabled in "OA" and trigger.function_schema != self.settings.private_schema:
-                    yield Listener(table=table.label, kind="trigger", name=trigger.name)
-            for publication in table.published:
-                yield Listener(table=table.label, kind="publication", name=publication)
 
     def _fillable(self) -> tuple[dict[str, int], int]:
         """Groups, by column, whose survivor lacks a value, and how many `fill` will change."""
@@ -243,19 +231,6 @@ def _with_filled(changes: Iterable[Change], label: str, filled: int) -> Iterator
     """Survivors that `fill` changes count as changed; the contacts come first wherever there is anything to do."""
     for change in changes:
         yield replace(change, changed=change.changed + filled) if change.table == label else change
-
-
-def _given(settings: Settings) -> dict[str, str]:
-    """Settings that are not the default, as text; a reference as it was written."""
-    usual = Settings()
-    given = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in _SAID}
-    return {name: _text(value) for name, value in given.items() if value != getattr(usual, name)}
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, tuple):
-        return str(value)
-    return ", ".join(".".join(filter(None, item)) if isinstance(item, tuple) else str(item) for item in value)
 
 
 def _estimate(node: Node) -> int | None:

@@ -6,9 +6,6 @@ from psycopg import sql
 
 from ..compose import comma, every, ident, literal, some, template
 from ..merge.root import RootStatements, blank
-from ..merge.statements import SQL as MERGE
-from ..merge.statements import NodeStatements, rows_of
-from ..merge.tree import Edge
 from ..sql import load
 
 _SQL = load("preview")
@@ -66,18 +63,6 @@ def samples(root: RootStatements) -> sql.Composed:
     values = comma(template('"~t".{}::text').format(ident(column.name)) for column in root.table.columns)
     return _SQL["samples"].format(
         rows=root.of_node.rows, table=root.of_node.table, values=template("ARRAY[{}]").format(values)
-    )
-
-
-def referring(statements: NodeStatements, edge: Edge) -> sql.Composed:
-    """How many rows refer, over this edge, to rows that change or go."""
-    return MERGE["cycle"].format(
-        parent=rows_of(statements.parents[edge.parent]),
-        table=statements.table,
-        name=statements.name,
-        joined=statements.joined(edge),
-        changed=statements.altered(edge),
-        condition=statements.condition(edge),
     )
 
 

@@ -77,7 +77,7 @@ class _Search:
             try:
                 return (yield from self._try(self.phone))
             except _Stale:
-                again = self.alone and attempt < _ATTEMPTS
+                break
             except Exception as error:
                 if not is_duplicate(error, self.names.constraint_name):
                     raise
