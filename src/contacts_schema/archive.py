@@ -1,7 +1,7 @@
 """The private schema: rows that were removed, whole, and a journal of what was changed in rows that stayed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row, scalar_row
 
 from .catalog.facts import Table
-from .compose import Fragment, comma, fragment, ident, plain, template
+from .compose import Fragment, comma, ident, literal, plain, template
 from .settings import Settings
 from .sql import load
 
@@ -59,11 +59,11 @@ class Archive:
         """Create the schema and its registry where they are missing, closed to everybody but their owner."""
         with self.connection.transaction():
             if not self.exists():
-                for statement in ("create_schema", *_REGISTRY, "describe_schema"):
-                    self.connection.execute(_SQL[statement].format(schema=ident(self.schema)), {})
+                for statement in registry_of(self.schema):
+                    self._run(statement)
             # Asked first: a table that is secure already may be in the hands of somebody who reads it.
             for name in self._insecure():
-                self.connection.execute(_SQL["secure"].format(table=self.table(name)), {})
+                self._run(_secure(self.schema, name))
             self.close()
 
     def _insecure(self) -> list[str]:
@@ -72,17 +72,7 @@ class Archive:
 
     def close(self) -> None:
         """Take away whatever PUBLIC or any role was granted in the schema, by default privileges too."""
-        with self.connection.cursor(row_factory=dict_row) as cursor:
-            for row in cursor.execute(_SQL["grantees"].format(), {"schema": self.schema}).fetchall():
-                self.connection.execute(self._revoke(row["kind"], row["name"], row["grantee"]), {})
-
-    def _revoke(self, kind: str, name: str, grantee: str | None) -> sql.Composed:
-        thing: Fragment = ident(name) if kind == "SCHEMA" else self.table(name)
-        if kind == "FUNCTION":
-            thing = fragment(name)
-        return template(f"REVOKE ALL ON {kind} {{}} FROM {{}}").format(
-            thing, ident(grantee) if grantee else sql.SQL("PUBLIC")
-        )
+        self._run(closing_of(self.schema))
 
     def archive_of(self, table: Table, moving: Sequence[int]) -> Relation:
         """The archive for rows of this table as it is shaped now, made if need be.
@@ -120,15 +110,18 @@ class Archive:
         self, kind: str, table: Table, numbers: tuple[int, ...], moving: tuple[int, ...], columns: list[Fragment]
     ) -> Relation:
         shape = _shape(table, numbers, moving)
-        with self.connection.cursor(row_factory=dict_row) as cursor:
-            found = cursor.execute(
-                _SQL["find_relation"].format(schema=ident(self.schema)),
-                {"kind": kind, "source": table.oid, "shape": shape},
-            ).fetchone()
+        found = self._found(kind, table, shape)
         if found:
             return Relation(id=found["id"], kind=kind, name=found["name"], numbers=numbers, moving=moving)
         with self.connection.transaction():
             return self._create(kind, table, numbers, moving, columns, shape)
+
+    def _found(self, kind: str, table: Table, shape: str) -> dict[str, Any] | None:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(
+                _SQL["find_relation"].format(schema=ident(self.schema)),
+                {"kind": kind, "source": table.oid, "shape": shape},
+            ).fetchone()
 
     def _create(
         self,
@@ -139,43 +132,30 @@ class Archive:
         columns: list[Fragment],
         shape: str,
     ) -> Relation:
-        next_id = self._scalar("next_relation")
-        name = f"{kind}_{next_id}_{table.name}".encode()[:60].decode(errors="ignore")
-        relation = self.table(name)
-        source = ident(table.schema, table.name)
+        name = relation_name(kind, self._scalar("next_relation"), table)
+        for statement in self.creating(name, kind, table, columns):
+            self._run(statement)
+        self.close()
+        added = self._scalar("add_relation", **registered(name, kind, table, numbers, moving, shape))
+        return Relation(id=added, kind=kind, name=name, numbers=numbers, moving=moving)
 
-        def run(statement: sql.Composed) -> None:
-            self.connection.execute(statement, {})
-
-        run(_SQL["create_table"].format(table=relation, columns=comma(columns), source=source))
-        run(_SQL["add_identity"].format(table=relation))
+    def creating(self, name: str, kind: str, table: Table, columns: list[Fragment]) -> Iterator[sql.Composed]:
+        """The statements that create an archive or journal table, not yet closed to others."""
+        relation, source = self.table(name), ident(table.schema, table.name)
+        yield _SQL["create_table"].format(table=relation, columns=comma(columns), source=source)
+        yield _SQL["add_identity"].format(table=relation)
         if kind == "archive":
             keys = comma(ident(table.by_number[n].name) for n in table.primary_key)
-            run(_SQL["index_table"].format(table=relation, columns=keys))
-        run(_SQL["secure"].format(table=relation))
-        self.close()
-        added = self._scalar(
-            "add_relation",
-            kind=kind,
-            name=name,
-            source=table.oid,
-            source_schema=table.schema,
-            source_name=table.name,
-            numbers=list(numbers),
-            names=[table.by_number[n].name for n in numbers],
-            keys=list(table.primary_key),
-            key_names=[table.by_number[n].name for n in table.primary_key],
-            moving=list(moving),
-            shape=shape,
-        )
-        return Relation(id=added, kind=kind, name=name, numbers=numbers, moving=moving)
+            yield _SQL["index_table"].format(table=relation, columns=keys)
+        yield _secure(self.schema, name)
+
+    def registering(self) -> sql.Composed:
+        """The statement that notes such a table; takes what :func:`registered` gives."""
+        return _SQL["add_relation"].format(schema=ident(self.schema))
 
     def begin_run(self, table: Table, settings: Settings) -> int:
         """Note that a run begins; nothing is ever read back from it but its time and the settings it had."""
-        said = json.dumps(asdict(settings), default=str)
-        return int(
-            self._scalar("add_run", source=table.oid, source_schema=table.schema, source_name=table.name, settings=said)
-        )
+        return int(self._scalar("add_run", **run_of(table, settings)))
 
     def begin_batch(self, run: int) -> int:
         return int(self._scalar("add_batch", run=run))
@@ -192,9 +172,63 @@ class Archive:
                 },
             ).fetchall()
 
+    def _run(self, statement: sql.Composed) -> None:
+        self.connection.execute(statement, {})
+
     def _scalar(self, statement: str, **values: Any) -> Any:
         with self.connection.cursor(row_factory=scalar_row) as cursor:
             return cursor.execute(_SQL[statement].format(schema=ident(self.schema)), values).fetchone()
+
+
+def registry_of(schema: str) -> Iterator[sql.Composed]:
+    """The statements that create the schema and its registry, open to whom the defaults let in."""
+    for statement in ("create_schema", *_REGISTRY, "describe_schema"):
+        yield _SQL[statement].format(schema=ident(schema))
+
+
+def secured(schema: str) -> Iterator[sql.Composed]:
+    """The statements that let nobody but the owner see a row of the registry."""
+    for name in ("run", "batch", "relation", "op"):
+        yield _secure(schema, name)
+
+
+def closing_of(schema: str) -> sql.Composed:
+    """The statement that takes every right in the schema away from others."""
+    return _SQL["close"].format(schema=literal(schema))
+
+
+def _secure(schema: str, name: str) -> sql.Composed:
+    return _SQL["secure"].format(table=ident(schema, name))
+
+
+def run_of(table: Table, settings: Settings) -> dict[str, Any]:
+    """What is noted of a run, by the registry's columns."""
+    said = json.dumps(asdict(settings), default=str)
+    return {"source": table.oid, "source_schema": table.schema, "source_name": table.name, "settings": said}
+
+
+def relation_name(kind: str, number: int, table: Table) -> str:
+    """A name that no other archive or journal table has, within the 63 bytes that the server takes."""
+    return f"{kind}_{number}_{table.name}".encode()[:60].decode(errors="ignore")
+
+
+def registered(
+    name: str, kind: str, table: Table, numbers: Sequence[int], moving: Sequence[int], shape: str
+) -> dict[str, Any]:
+    """What is noted of an archive or journal table, by the registry's columns."""
+    return {
+        "kind": kind,
+        "name": name,
+        "source": table.oid,
+        "source_schema": table.schema,
+        "source_name": table.name,
+        "numbers": list(numbers),
+        "names": [table.by_number[n].name for n in numbers],
+        "keys": list(table.primary_key),
+        "key_names": [table.by_number[n].name for n in table.primary_key],
+        "moving": list(moving),
+        "shape": shape,
+    }
 
 
 def into(number: int) -> sql.Identifier:

@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import Connection, Rollback, sql
 from psycopg.rows import scalar_row
 
-from .archive import Archive, key
+from .archive import Archive, Relation, key
 from .catalog.facts import Table
 from .compose import Fragment, comma, ident, literal, plain, template
 from .merge.root import blank
@@ -43,12 +43,12 @@ class Blanks:
 
     def ensure_trigger(self) -> None:
         """From here on no blank phone is stored any more."""
-        if not any(trigger.name == TRIGGER for trigger in self.table.triggers):
+        if not self.is_there():
             self._with_lock(self._create)
 
     def remove_trigger(self) -> None:
         """Let blanks be stored again; nothing where there is no trigger of ours."""
-        if any(trigger.name == TRIGGER for trigger in self.table.triggers):
+        if self.is_there():
             self._with_lock(self._drop)
 
     def empty(self, archive: Archive, run: int) -> int:
@@ -63,56 +63,84 @@ class Blanks:
 
     def _empty_some(self, archive: Archive, run: int) -> int:
         with self.connection.transaction():
-            numbers = [c.number for c in self.table.columns if not c.generated]
-            journal = archive.journal_of(self.table, numbers, (self.phone,))
+            journal = self.journal(archive)
             (op,) = archive.add_ops(archive.begin_batch(run), [("blank", [journal.id])])
-            keys = self.table.primary_key
-            statement = _SQL["blank_batch"].format(
-                table=self.target,
-                name=ident(self.table.name),
-                phone=self._name(self.phone),
-                blank=self._blank(),
-                before=sql.Composed([template(", {} AS {}").format(self._name(n), old(n)) for n in numbers]),
-                journal=ident(archive.schema, journal.name),
-                journaled=comma(
-                    [
-                        *(template("{}.{}").format(ident(self.table.name), self._name(n)) for n in keys),
-                        *(template('"~some".{}').format(old(n)) for n in numbers),
-                        *(template("{}.{}").format(ident(self.table.name), self._name(n)) for n in numbers),
-                    ]
-                ),
-                columns=comma(
-                    [ident("~op"), *(key(n) for n in keys), *(old(n) for n in numbers), *(new(n) for n in numbers)]
-                ),
-            )
+            statement = self.emptying(archive.schema, journal)
             changed = self.connection.execute(statement, {"op": op, "limit": _BATCH}).rowcount
             if not changed:
                 raise Rollback
         return changed
 
+    def journal(self, archive: Archive) -> Relation:
+        """A row is noted whole: other triggers may change more of it."""
+        return archive.journal_of(self.table, self._numbers, (self.phone,))
+
+    @property
+    def _numbers(self) -> list[int]:
+        return [c.number for c in self.table.columns if not c.generated]
+
+    def emptying(self, schema: str, journal: Relation) -> sql.Composed:
+        """The statement that turns some blanks into NULL; takes ``op`` and ``limit``."""
+        numbers, keys = self._numbers, self.table.primary_key
+        return _SQL["blank_batch"].format(
+            table=self.target,
+            name=ident(self.table.name),
+            phone=self._name(self.phone),
+            blank=self.blanks(),
+            before=sql.Composed([template(", {} AS {}").format(self._name(n), old(n)) for n in numbers]),
+            journal=ident(schema, journal.name),
+            journaled=comma(
+                [
+                    *(template("{}.{}").format(ident(self.table.name), self._name(n)) for n in keys),
+                    *(template('"~some".{}').format(old(n)) for n in numbers),
+                    *(template("{}.{}").format(ident(self.table.name), self._name(n)) for n in numbers),
+                ]
+            ),
+            columns=comma([ident("~op"), *(key(n) for n in keys), *(old(n) for n in numbers), *(new(n) for n in numbers)]),
+        )
+
     def _left(self) -> bool:
         with self.connection.cursor(row_factory=scalar_row) as cursor:
-            return bool(cursor.execute(_SQL["blanks_left"].format(table=self.target, blank=self._blank()), {}).fetchone())
+            return bool(cursor.execute(_SQL["blanks_left"].format(table=self.target, blank=self.blanks()), {}).fetchone())
 
     def _create(self) -> None:
-        body = plain(_SQL["blank_body"].format(phone=self._name(self.phone)), self.connection) + ";"
+        function, trigger = self.creating()
         with self.connection.transaction():
-            self._run("create_blank_function", function=self.function, body=literal(body))
+            self.connection.execute(function, {})
             Archive(self.connection, self.settings.private_schema).close()
-            self._run(
-                "create_blank_trigger",
+            self.connection.execute(trigger, {})
+
+    def creating(self) -> tuple[sql.Composed, sql.Composed]:
+        """The statements that create the function, not yet closed to others, and the trigger."""
+        body = plain(_SQL["blank_body"].format(phone=self._name(self.phone))) + ";"
+        return (
+            _SQL["create_blank_function"].format(function=self.function, body=literal(body)),
+            _SQL["create_blank_trigger"].format(
                 trigger=ident(TRIGGER),
                 table=self.target,
                 function=self.function,
                 blank=blank(template("NEW.{}").format(self._name(self.phone))),
-            )
+            ),
+        )
+
+    def is_there(self) -> bool:
+        """The trigger is, enabled or not."""
+        return any(trigger.name == TRIGGER for trigger in self.table.triggers)
+
+    def dropping(self) -> tuple[sql.Composed, sql.Composed]:
+        """The statements that take both away."""
+        return (
+            _SQL["drop_trigger"].format(trigger=ident(TRIGGER), table=self.target),
+            _SQL["drop_function"].format(function=self.function),
+        )
 
     def _drop(self) -> None:
         with self.connection.transaction():
-            self._run("drop_trigger", trigger=ident(TRIGGER), table=self.target)
-            self._run("drop_function", function=self.function)
+            for statement in self.dropping():
+                self.connection.execute(statement, {})
 
-    def _blank(self) -> Fragment:
+    def blanks(self) -> Fragment:
+        """The condition that a row's phone is blank."""
         return blank(self._name(self.phone))
 
     def _name(self, number: int) -> sql.Identifier:
@@ -120,6 +148,3 @@ class Blanks:
 
     def _with_lock(self, action: Any) -> None:
         with_lock(self.connection, self.settings, self.progress, f"table {self.table.label}", action)
-
-    def _run(self, statement: str, **parts: Fragment) -> None:
-        self.connection.execute(_SQL[statement].format(**parts), {})

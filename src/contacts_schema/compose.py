@@ -25,7 +25,7 @@ def literal(text: str) -> sql.Literal:
     return sql.Literal(text.replace("%", "%%"))
 
 
-def plain(statement: Fragment, connection: Connection[Any]) -> str:
+def plain(statement: Fragment, connection: Connection[Any] | None = None) -> str:
     """The text of a statement as the server would get it, to be stored or compared."""
     return statement.as_string(connection).replace("%%", "%")
 

@@ -12,8 +12,7 @@ class Downgrade(Run):
 
     def unconstrain(self) -> Report:
         """Drop the constraint, or what is there of it, and everything that stood in for it."""
-        self.refuse_other_archive()
-        self._refuse_foreign_constraint()
+        self.refuse_others()
         self.progress.step("drop the constraint")
         self.constraint.drop()
         self._take_down()
@@ -21,10 +20,9 @@ class Downgrade(Run):
 
     def restore(self) -> Report:
         """Bring back what was merged; what cannot come back stays in the archive and is told."""
-        self.refuse_other_archive()
-        self._refuse_foreign_constraint()
+        self.refuse_others()
         if self.constraint.state() is State.ATTACHED:
-            raise Refused([_STILL_CONSTRAINED])
+            raise Refused([STILL_CONSTRAINED])
         self.progress.step("take down what an upgrade left")
         self.constraint.drop()
         self._take_down()
@@ -43,13 +41,15 @@ class Downgrade(Run):
         self.forwarding.remove()
         self.constraint.drop_index(self.constraint.lookup_name)
 
-    def _refuse_foreign_constraint(self) -> None:
+    def refuse_others(self) -> None:
+        """Raise Refused where the archive or the constraint by its name is another than the settings say."""
+        self.refuse_other_archive()
         index = self.plan.constraint_index
         if index is not None and not self.plan.means_key(index):
             raise Refused(self.plan.reasons)
 
 
-_STILL_CONSTRAINED = Reason(
+STILL_CONSTRAINED = Reason(
     problem="the unique constraint is still there: the duplicates cannot come back beside it",
     way_on="downgrade the revision unique_phone_workspace first",
     code="still_constrained",

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from logging.config import fileConfig
 from typing import Any, Final, NoReturn, cast
 
@@ -20,7 +21,7 @@ from contacts_schema import operations
 from contacts_schema.comparison import expected
 from contacts_schema.configuration import settings_from
 from contacts_schema.connections import connection_failed
-from contacts_schema.errors import ContactsSchemaError, Interrupted, OfflineUnavailable, UrlError, began_with_ctrl_c
+from contacts_schema.errors import ContactsSchemaError, Interrupted, UrlError, began_with_ctrl_c
 from contacts_schema.session import refuse_pooler, refuse_read_only
 from contacts_schema.settings import Settings
 from contacts_schema.turns import take_turn
@@ -57,8 +58,9 @@ def migrate() -> None:
         _configure_logging()
         settings = settings_from(context.config, only_ours=True)
         if context.is_offline_mode():
-            raise OfflineUnavailable
-        _migrate(settings, database_url(os.environ))
+            _render(settings)
+        else:
+            _migrate(settings, database_url(os.environ))
     except KeyboardInterrupt:
         _stop(Interrupted(), _INTERRUPTED_EXIT)
     except ContactsSchemaError as error:
@@ -106,6 +108,15 @@ def _migrate(settings: Settings, url: URL) -> None:
         connection.commit()
         with context.begin_transaction():
             context.run_migrations()
+
+
+def _render(settings: Settings) -> None:
+    """One script in one transaction. Written at the end, so that a refusal leaves no half of it."""
+    script = StringIO()
+    context.configure(dialect_name="postgresql", version_table_schema=settings.schema, output_buffer=script)
+    with context.begin_transaction():
+        context.run_migrations()
+    (context.config.output_buffer or sys.stdout).write(script.getvalue())
 
 
 def _driver_connection(connection: Connection) -> psycopg.Connection[Any]:

@@ -165,7 +165,7 @@ class TransactionOpen(ContactsSchemaError):
 
 
 class OfflineUnavailable(ContactsSchemaError):
-    """not available with --sql in this version; run the same command without --sql"""
+    """a downgrade is rendered from what the archive holds: set DATABASE_URL, so that it can be looked at"""
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:

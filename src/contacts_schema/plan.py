@@ -12,9 +12,9 @@ from .refusals import refusals
 from .settings import Settings
 from .suspects import Suspect, find_suspects
 
-_SOFT_DELETED = ("deleted_at", "archived_at", "discarded_at", "removed_at")
-_SOFT_DELETED_FLAG = ("is_deleted", "deleted", "is_archived", "archived")
-_CREATED = ("created_at", "inserted_at", "created_on", "date_created", "created")
+SOFT_DELETED = ("deleted_at", "archived_at", "discarded_at", "removed_at")
+SOFT_DELETED_FLAG = ("is_deleted", "deleted", "is_archived", "archived")
+CREATED = ("created_at", "inserted_at", "created_on", "date_created", "created")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +98,10 @@ def _grown(plan: Plan, target: Table) -> Plan:
 
 def default_order(table: Table) -> str:
     """Rows that are not soft-deleted first, then the oldest."""
-    parts = [f"({_quoted(n)} IS NOT NULL)" for n in _SOFT_DELETED if n in table.by_name]
-    flags = [n for n in _SOFT_DELETED_FLAG if n in table.by_name and table.by_name[n].base_type == "boolean"]
+    parts = [f"({_quoted(n)} IS NOT NULL)" for n in SOFT_DELETED if n in table.by_name]
+    flags = [n for n in SOFT_DELETED_FLAG if n in table.by_name and table.by_name[n].base_type == "boolean"]
     parts += [f"coalesce({_quoted(n)}, false)" for n in flags]
-    created = next((n for n in _CREATED if n in table.by_name), None)
+    created = next((n for n in CREATED if n in table.by_name), None)
     return ", ".join([*parts, *([_quoted(created)] if created else [])])
 
 

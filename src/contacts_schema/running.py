@@ -13,7 +13,8 @@ from contacts_schema import execute
 from contacts_schema.configuration import settings_from
 from contacts_schema.connections import adopt, left_alone, own_connection
 from contacts_schema.console import progress_for, summary
-from contacts_schema.errors import Interrupted, OfflineUnavailable
+from contacts_schema.errors import Interrupted
+from contacts_schema.rendering.offline import render
 from contacts_schema.report import Progress, Report
 from contacts_schema.settings import Settings
 from contacts_schema.settings_arguments import Arguments, applied
@@ -30,10 +31,11 @@ _WORK: Final[dict[str, tuple[Work, str]]] = {
 
 
 def run(context: MigrationContext, directive: str, given: Arguments) -> Report:
-    """Do what a directive says. Raises ContactsSchemaError."""
-    if context.as_sql or context.bind is None:
-        raise OfflineUnavailable
+    """Do what a directive says, or with `--sql` write it into the script. Raises ContactsSchemaError."""
     settings = applied(settings_from(context.config), given)
+    if context.as_sql or context.bind is None:
+        render(context, directive, settings)
+        return Report()
     work, title = _WORK[directive]
     with (
         _lost_unnoticed(),

@@ -154,13 +154,18 @@ def alone(connection: Connection[Any], table: int, progress: Progress) -> Iterat
     Polls: a session that waited inside pg_advisory_lock would deadlock with CREATE INDEX CONCURRENTLY. Raises
     AnotherRunInProgress.
     """
-    key = [_LOCK_CLASS, _signed(table)]
+    key = lock_key(table)
     _take(connection, key, progress)
     try:
         yield
     finally:
         if not connection.broken and not connection.closed:
             connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s, %s)", key)
+
+
+def lock_key(table: int) -> list[int]:
+    """The two numbers of the deployer's advisory lock for one table."""
+    return [_LOCK_CLASS, _signed(table)]
 
 
 def _take(connection: Connection[Any], key: list[int], progress: Progress) -> None:

@@ -112,15 +112,6 @@ def test_one_step_at_a_time(alembic, small_url):
     assert difference(before, snapshot(small_url)) == []
 
 
-@pytest.mark.parametrize("command", [("upgrade", "head"), ("downgrade", "unique_phone_workspace:base")], ids=" ".join)
-def test_sql_is_refused_in_one_clear_line(alembic, small_url, command):
-    done = alembic(small_url, *command, "--sql")
-
-    assert done.returncode == 1
-    assert done.stderr == "not available with --sql in this version; run the same command without --sql\n"
-    assert done.stdout == ""
-
-
 def test_settings_from_the_command_line_win_over_the_environment(alembic, small_url):
     execute(small_url, "ALTER TABLE contacts RENAME TO people")
 

@@ -16,6 +16,7 @@ import pytest
 from contacts_schema.cli import main
 from sandbox import crm
 from sandbox.alembic_command import environment
+from sandbox.server_binaries import find
 from tests.migration.conftest import run_here
 from tests.migration.observed import value
 
@@ -65,6 +66,18 @@ def upgraded():
         return done
 
     return migrate
+
+
+@pytest.fixture(scope="session")
+def psql_command():
+    """Run a script through psql, as its documentation has it."""
+    binary = find(os.environ) / "psql"
+
+    def run(url: str, script: str) -> subprocess.CompletedProcess[str]:
+        options = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url]
+        return subprocess.run([str(binary), *options], input=script, capture_output=True, text=True, check=False)
+
+    return run
 
 
 def parsed(done: subprocess.CompletedProcess[str]) -> Any:

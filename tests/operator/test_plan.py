@@ -269,3 +269,23 @@ def test_a_phone_in_the_settings_is_masked(command, url):
     condition = "references=deals.contact_id where kind <> '+15550009999'"
     for arguments in ([], ["--json"]):
         assert "5550009999" not in command(url, "plan", "-x", condition, *arguments).stdout
+
+
+def test_who_can_read_alembics_table_is_told(crm_command, crm_url):
+    """The sample CRM has roles and default privileges as Supabase's projects have."""
+    told = 'REVOKE ALL ON "public"."alembic_version" FROM "anon", "authenticated"'
+
+    def notes() -> str:
+        return " ".join(parsed(crm_command(crm_url, "plan", "--json"))["notes"])
+
+    assert told in notes()
+    execute(crm_url, "CREATE TABLE alembic_version (version_num text)")
+    assert told in notes()
+    execute(crm_url, "REVOKE ALL ON alembic_version FROM anon, authenticated")
+    assert "alembic_version" not in notes()
+
+
+def test_a_limit_of_the_role_is_told(crm_command, crm_url):
+    limited = f"{crm_url}?options=-c%20statement_timeout%3D8s"
+    notes = parsed(crm_command(limited, "plan", "--json"))["notes"]
+    assert "statement_timeout is 8000ms for this role; a run puts it aside for its own session" in notes

@@ -19,7 +19,7 @@ from tests.properties.merged import Merged
 from tests.properties.model import Schema
 from tests.properties.outcomes import Outcomes
 
-__all__ = ["Trial", "expect_none", "merge"]
+__all__ = ["Trial", "differences", "expect_none", "merge"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Trial:
 
     def differences(self) -> list[str]:
         """What of the database is not now as it was before the upgrade."""
-        return _differences(self.url, self.merged.before.taken, self.structure)
+        return differences(self.url, self.merged.before.taken, self.structure)
 
 
 def merge(url: str, schema: Schema, outcomes: Outcomes) -> Trial:
@@ -44,7 +44,7 @@ def merge(url: str, schema: Schema, outcomes: Outcomes) -> Trial:
     try:
         report = work.upgrade(url, schema)
     except Refused as refused:
-        expect_none(_differences(url, before.taken, made))
+        expect_none(differences(url, before.taken, made))
         outcomes.note(f"refused: {', '.join(sorted({reason.code for reason in refused.reasons}))}", features(schema))
         reject()
     merged = Merged(schema, before, take(url, schema))
@@ -60,5 +60,6 @@ def expect_none(problems: Iterable[str]) -> None:
     assert not found, "\n".join(found)
 
 
-def _differences(url: str, before: Snapshot, made: frozenset[str]) -> list[str]:
+def differences(url: str, before: Snapshot, made: frozenset[str]) -> list[str]:
+    """What of a database is not as it was."""
     return [*difference(before, snapshot(url)), *sorted(made ^ structure(url))]

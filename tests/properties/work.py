@@ -8,15 +8,20 @@ from typing import Any, TypeAlias
 from unittest import mock
 
 import psycopg
+from hypothesis import note
 
 from contacts_schema import execute
+from contacts_schema.rendering.downgrade import DowngradeScript
+from contacts_schema.rendering.upgrade import UpgradeScript
 from contacts_schema.report import Progress, Report, Silent
 from contacts_schema.settings import Settings
+from tests.operator.scripts import paste
 from tests.properties.model import Schema
 from tests.properties.script import definition, loading
 
-__all__ = ["downgrade", "make", "try_out", "upgrade"]
+__all__ = ["downgrade", "downgrade_by_script", "make", "try_out", "upgrade", "upgrade_by_script"]
 
+Render: TypeAlias = Callable[[psycopg.Connection[Any], Settings], list[str]]
 Step: TypeAlias = Callable[[psycopg.Connection[Any], Settings, Progress], Report]
 
 CAPS = ("contacts_schema.merge.worker.CAP", "contacts_schema.merge.passes.CAP", "contacts_schema.rehearsal.CAP")
@@ -44,6 +49,33 @@ def downgrade(url: str, schema: Schema) -> Report:
     """Both revisions; gives the report of the restore."""
     _, report = _run(url, schema, execute.drop_constraint, execute.restore_duplicates)
     return report
+
+
+def upgrade_by_script(url: str, schema: Schema) -> None:
+    """Both revisions as one script. Raises Refused."""
+
+    def render(connection: psycopg.Connection[Any], settings: Settings) -> list[str]:
+        script = UpgradeScript(connection, settings)
+        return [script.merge(), script.constrain()]
+
+    _run_script(url, schema, render)
+
+
+def downgrade_by_script(url: str, schema: Schema) -> list[str]:
+    """Both revisions as one script; gives the lines that it tells."""
+
+    def render(connection: psycopg.Connection[Any], settings: Settings) -> list[str]:
+        steps = [DowngradeScript(connection, settings) for _ in range(2)]
+        return [steps[0].unconstrain(), steps[1].restore(begun=True)]
+
+    return [str(line) for (line,) in _run_script(url, schema, render)]
+
+
+def _run_script(url: str, schema: Schema, render: Render) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        script = "\n".join(["BEGIN;", *render(connection, Settings(**schema.settings)), "COMMIT;"])
+    note(script)
+    return paste(url, script)
 
 
 def try_out(url: str, statement: str) -> bool:

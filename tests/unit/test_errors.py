@@ -57,7 +57,7 @@ def test_the_docstring_is_the_default_message() -> None:
         "rejected until it has ended or is taken back"
     )
     assert str(errors.OfflineUnavailable()) == (
-        "not available with --sql in this version; run the same command without --sql"
+        "a downgrade is rendered from what the archive holds: set DATABASE_URL, so that it can be looked at"
     )
     assert str(errors.TransactionOpen()) == (
         "the connection given to Alembic is inside a transaction of its caller, and this operation commits "

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Protocol, TypeVar
 
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
 from ..settings import Settings
@@ -71,6 +71,16 @@ def reachable(connection: Connection[Any], roots: Sequence[int]) -> list[int]:
 def fingerprint(connection: Connection[Any], tables: Iterable[int]) -> str:
     """One value that changes when a column, index, trigger or foreign key of these tables does."""
     return str(_scalars(connection, "fingerprint", oids=sorted(tables))[0])
+
+
+def fingerprint_query() -> sql.Composed:
+    """The query behind it; takes ``oids``."""
+    return _SQL["fingerprint"].format()
+
+
+def look_alikes_query() -> sql.Composed:
+    """The query for columns that may hold keys without a foreign key; takes ``private_schema``."""
+    return _SQL["named_columns"].format()
 
 
 def read_tables(connection: Connection[Any], oids: Sequence[int]) -> Mapping[int, Table]:

@@ -20,6 +20,7 @@ from contacts_schema.console import progress_for, summary
 from contacts_schema.execute import take_back as taken_back
 from contacts_schema.preview.look import preview
 from contacts_schema.preview.page import page
+from contacts_schema.rendering.verify import verify_script
 from contacts_schema.report import Silent
 from contacts_schema.verification.checks import verify as verified
 
@@ -69,13 +70,19 @@ def plan(
 @commands.command()
 @placed
 @_JSON
+@click.option("--sql", "as_sql", is_flag=True, help="Print a script that does the same in psql or an SQL editor.")
 @click.pass_context
-def verify(context: click.Context, x: tuple[str, ...], config: Path | None, as_json: bool) -> None:
+def verify(context: click.Context, x: tuple[str, ...], config: Path | None, as_json: bool, as_sql: bool) -> None:
     """Prove that the constraint is there and does what it should; leaves no trace.
 
     Exit code 0: everything holds. 1: something does not, or this failed.
     """
     given = settings(x, config)
+    if as_sql:
+        if as_json:
+            raise click.UsageError("--json and --sql are two different things")
+        click.echo(verify_script(given), nl=False)
+        return
     with connected() as connection:
         checks = verified(connection, given)
     holds = all(check.ok is not False for check in checks)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import Connection
 from psycopg.rows import dict_row
 
 from ..archive import Archive, Relation
@@ -14,14 +14,13 @@ from ..compose import comma, ident
 from ..errors import Reason
 from ..session import IN_BATCH
 from .counters import Counters, Interference
-from .moves import move, move_plain
+from .moves import move_plain, move_together
 from .problems import reasons_of
 from .removals import fill_survivors, has_none, remove
 from .resolve import Contended, Resolver, Tally
 from .root import RootStatements
 from .statements import SQL
-from .tree import Node
-from .writes import WriteStatements, journaled
+from .writes import writes_of
 
 
 class PlanChanged(Exception):
@@ -82,20 +81,8 @@ class Batch:
         self.nodes = resolver.tree.nodes
         self.oids = [node.table.oid for node in self.nodes]
         self.counters = Counters(connection, self.oids)
-        self.writes = [self._writes_of(node) for node in self.nodes]
+        self.writes = writes_of(resolver, archive, terms.fill)
         self._moves: dict[tuple[int, ...], bytes] = {}
-
-    def _writes_of(self, node: Node) -> WriteStatements:
-        fill = self.fill if node.is_root else ()
-        moving = tuple(sorted({*node.changed, *fill}))
-        edges = (*node.outgoing, *node.own)
-        return WriteStatements(
-            of_node=self.resolver.statements[node.position],
-            schema=self.archive.schema,
-            archive=self.archive.archive_of(node.table, node.changed) if node.merges and node.table.primary_key else None,
-            journal=self.archive.journal_of(node.table, journaled(node, fill), moving) if moving else None,
-            references=edges,
-        )
 
     def merge(self, piece: Slice) -> Merged:
         """Merge a slice. Raises Contended, PlanChanged, Undecided or Interference, and has then changed nothing."""
@@ -179,7 +166,7 @@ class Batch:
     def _move(self, positions: Sequence[int], plain: Sequence[int], op: int) -> dict[str, int]:
         wanted = tuple(positions)
         if wanted not in self._moves:
-            self._moves[wanted] = self._compose_move(wanted)
+            self._moves[wanted] = move_together(self.writes, wanted).as_bytes(self.connection)
         found = self._row(self._moves[wanted], {"move": op}) if wanted else {}
         moved = {self.nodes[p].table.label: found[f"~moved{p}"] for p in positions}
         return moved | {self.nodes[p].table.label: self._move_plain(p, op) for p in plain}
@@ -193,14 +180,6 @@ class Batch:
     @cached_property
     def _plain_moves(self) -> list[bytes]:
         return [move_plain(w).as_bytes(self.connection) if w.node.plain else b"" for w in self.writes]
-
-    def _compose_move(self, positions: Sequence[int]) -> bytes:
-        parts = [move(self.writes[p], p) for p in positions]
-        counts = [
-            sql.SQL("(SELECT count(*) FROM {}) AS {}").format(ident(f"~moved{p}"), ident(f"~moved{p}")) for p in positions
-        ]
-        statement = SQL["move"].format(moves=sql.SQL(",\n").join(parts), counts=comma(counts))
-        return statement.as_bytes(self.connection)
 
     @cached_property
     def _removals(self) -> list[bytes]:

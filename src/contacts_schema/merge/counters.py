@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from .resolve import Tally
@@ -24,12 +24,17 @@ class Interference(Exception):
         self.table, self.expected, self.found = table, expected, found
 
 
+def counters() -> sql.Composed:
+    """What the server has counted in this transaction so far; takes ``oids``."""
+    return SQL["counters"].format()
+
+
 class Counters:
     """The server's counters of one transaction, for the tables of a merge."""
 
     def __init__(self, connection: Connection[Any], oids: Sequence[int]) -> None:
         self.connection, self.oids = connection, list(oids)
-        self._statement = SQL["counters"].format().as_bytes(connection)
+        self._statement = counters().as_bytes(connection)
 
     def read(self) -> Counts:
         """How far they are."""

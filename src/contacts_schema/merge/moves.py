@@ -1,5 +1,7 @@
 """The statements that move references, and note in the journal what the rows held. Composes text; runs nothing."""
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
 from ..archive import into
@@ -8,6 +10,14 @@ from .images import Images
 from .statements import SQL, new, of, old, rows_of, source
 from .tree import Edge
 from .writes import NOWHERE, WriteStatements
+
+
+def move_together(writes: Sequence[WriteStatements], positions: Sequence[int]) -> sql.Composed:
+    """The one statement that moves every reference of these tables; tells how many rows of each moved."""
+    parts = [move(writes[p], p) for p in positions]
+    names = [ident(f"~moved{p}") for p in positions]
+    counts = comma(template("(SELECT count(*) FROM {}) AS {}").format(name, name) for name in names)
+    return SQL["move"].format(moves=sql.SQL(",\n").join(parts), counts=counts)
 
 
 def move(writes: WriteStatements, position: int) -> sql.Composed:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from ..archive import Relation, key
+from ..archive import Archive, Relation, key
 from ..compose import Fragment, comma, every, fragment, ident, template
+from .resolve import Resolver
 from .statements import NodeStatements, new, of, old, source
 from .tree import Edge, Node
 
@@ -21,6 +22,24 @@ def journaled(node: Node, fill: Sequence[int]) -> tuple[int, ...]:
     if node.stamped or not node.table.primary_key:
         return tuple(c.number for c in node.table.columns if not c.generated)
     return tuple(sorted({*node.changed, *fill}))
+
+
+def writes_of(resolver: Resolver, archive: Archive, fill: Sequence[int]) -> "list[WriteStatements]":
+    """What each node of a tree writes to, its archive and journal found or made."""
+    return [_writes_of(resolver.statements[node.position], archive, fill) for node in resolver.tree.nodes]
+
+
+def _writes_of(of_node: NodeStatements, archive: Archive, fill: Sequence[int]) -> "WriteStatements":
+    node = of_node.node
+    filling = fill if node.is_root else ()
+    moving = tuple(sorted({*node.changed, *filling}))
+    return WriteStatements(
+        of_node=of_node,
+        schema=archive.schema,
+        archive=archive.archive_of(node.table, node.changed) if node.merges and node.table.primary_key else None,
+        journal=archive.journal_of(node.table, journaled(node, filling), moving) if moving else None,
+        references=(*node.outgoing, *node.own),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ from .given import given
 from .listeners import listeners
 from .phones import has_no_phone
 from .steps import seconds_for, steps_for
+from .surroundings import surroundings
 
 _LISTED = 10
 _SAMPLES = 200
@@ -215,6 +216,7 @@ class _Look:
             yield "an upgrade has begun here: `alembic upgrade head` goes on, `contacts-schema restore` takes it back"
         if self.root.table.rows < 0:
             yield f"{self.root.table.label} was never analysed; ANALYZE makes the figures that are estimates better"
+        yield from surroundings(self.connection, self.settings.schema)
 
     def _rows(self, composed: Callable[[RootStatements], sql.Composed], **values: int) -> list[dict[str, Any]]:
         with self.connection.cursor(row_factory=dict_row) as cursor:

@@ -29,11 +29,12 @@ class Verdict:
     partly: bool = False
 
 
-_DONE = Verdict()
-_CHANGED = Verdict(said="changed since, kept")
-_GONE = Verdict(said="deleted or changed since, nothing to undo")
-_SUPERSEDED = Verdict(said="stays with the survivor, its own row is not back", stays=True)
-_WAITS = replace(_SUPERSEDED, partly=True)
+DONE = Verdict()
+CHANGED = Verdict(said="changed since, kept")
+GONE = Verdict(said="deleted or changed since, nothing to undo")
+SUPERSEDED = Verdict(said="stays with the survivor, its own row is not back", stays=True)
+_WAITS = replace(SUPERSEDED, partly=True)
+NOT_USABLE = "its table or its key is gone, nothing to undo"
 
 
 class Changes:
@@ -48,7 +49,7 @@ class Changes:
         usable = [source for source in op.sources if source.undoable]
         for source in op.sources:
             if not source.undoable:
-                outcome.kept.append(f"{source.label}: its table or its key is gone, nothing to undo")
+                outcome.kept.append(f"{source.label}: {NOT_USABLE}")
         seen = self._look(usable, op, hold=True)
         wanted = [pair for pair, row in seen.items() if row["ours"] and not row["gone"] and not row["superseded"]]
         undone, faults = self._undo(usable, op, wanted)
@@ -115,7 +116,7 @@ class Changes:
     def _statement(self, sources: Sequence[Source]) -> bytes:
         wanted = tuple(source.id for source in sources)
         if wanted not in self._statements:
-            self._statements[wanted] = _undo(sources).as_bytes(self.store.connection)
+            self._statements[wanted] = undo_together(sources).as_bytes(self.store.connection)
         return self._statements[wanted]
 
     def _passed_over(self, sources: Sequence[Source], op: Op, rows: set[Pair]) -> dict[Pair, Verdict]:
@@ -123,7 +124,7 @@ class Changes:
         if not rows:
             return {}
         seen = self._look(sources, op, hold=False)
-        return {pair: _CHANGED for pair in rows if seen[pair]["changed"] or seen[pair]["ours"] or seen[pair]["gone"]}
+        return {pair: CHANGED for pair in rows if seen[pair]["changed"] or seen[pair]["ours"] or seen[pair]["gone"]}
 
     def _settle(self, source: Source, op: Op, verdicts: Mapping[int, Verdict]) -> None:
         """Forget what is done; of a row that waits in one column, the others."""
@@ -138,15 +139,16 @@ class Changes:
 
 def _verdict(row: Mapping[str, Any]) -> Verdict:
     if row["superseded"]:
-        return _SUPERSEDED
+        return SUPERSEDED
     if row["gone"]:
-        return _GONE
+        return GONE
     if row["waiting"]:
         return _WAITS
-    return _CHANGED if row["changed"] else _DONE
+    return CHANGED if row["changed"] else DONE
 
 
-def _undo(sources: Sequence[Source]) -> sql.Composed:
+def undo_together(sources: Sequence[Source]) -> sql.Composed:
+    """One statement for all of them; takes ``op`` and, for each, the rows it is to undo as ``onlyN``."""
     names = [ident(f"~undone{i}") for i in range(len(sources))]
     lists = [template('ARRAY(SELECT "~id" FROM {}) AS {}').format(name, name) for name in names]
     updates = sql.SQL(",\n").join(Journal(source=source).undo(i) for i, source in enumerate(sources))

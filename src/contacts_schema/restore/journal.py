@@ -12,6 +12,8 @@ from ..compose import NOTHING, TRUE, Fragment, comma, differ, every, fragment, i
 from ..merge.statements import new, of, old, source
 from .sources import SQL, Source
 
+_LATER = template('({} AND EXISTS (SELECT FROM {} AS "~s" WHERE "~s"."~op" > "~j"."~op" AND {}))')
+
 
 @dataclass(frozen=True, kw_only=True)
 class Journal:
@@ -30,9 +32,14 @@ class Journal:
         relation, matched = sql.Literal(self.source.id), self._matched()
         return SQL["find"].format(table=self.source.target, relation=relation, matched=matched)
 
-    def look(self, later: Sequence[Source], below: Sequence[tuple[ForeignKey, Source]]) -> sql.Composed:
+    def look(
+        self,
+        later: Sequence[Source],
+        below: Sequence[tuple[ForeignKey, Source]],
+        is_left: Callable[[Source], Fragment] = lambda _: TRUE,
+    ) -> sql.Composed:
         """What became of them; in ``later`` something is left that was done to this table later, in ``below`` something
-        of a table that refers to it.
+        of a table that refers to it. ``is_left`` asks the server for it, where only that will know.
         """
         row: Fragment = template('{} AS "~t"').format(self.source.target)
         same_row: Fragment = self._same_row
@@ -49,7 +56,7 @@ class Journal:
             same_row=same_row,
             gone=gone,
             waiting=some(self.source.waiting(n) for n in self.source.moving),
-            superseded=some([*self._superseded(later, gone), *self._needed(below)]),
+            superseded=some([*self._superseded(later, gone, is_left), *self._needed(below, is_left)]),
             changed=some(self._changed(n) for n in self.source.moving if n in self.source.columns and self.source.keys),
             ours=some(self._ours(n) for n in self._settable),
         )
@@ -119,16 +126,18 @@ class Journal:
         """The merge changed this column in this row."""
         return differ([of("~j", old(number))], [of("~j", new(number))])
 
-    def _superseded(self, later: Sequence[Source], gone: Fragment) -> Iterator[Fragment]:
+    def _superseded(
+        self, later: Sequence[Source], gone: Fragment, is_left: Callable[[Source], Fragment]
+    ) -> Iterator[Fragment]:
         """What was done to the same row later is not undone yet: this change's turn comes after that one's."""
         for other in later:
             same = self._known_later(other, gone)
             if same is not None:
-                yield template('EXISTS (SELECT FROM {} AS "~s" WHERE "~s"."~op" > "~j"."~op" AND {})').format(
-                    other.relation, same
-                )
+                yield _LATER.format(is_left(other), other.relation, same)
 
-    def _needed(self, below: Sequence[tuple[ForeignKey, Source]]) -> Iterator[Fragment]:
+    def _needed(
+        self, below: Sequence[tuple[ForeignKey, Source]], is_left: Callable[[Source], Fragment]
+    ) -> Iterator[Fragment]:
         """A row that is not undone yet will need the key that this one has now."""
         for key_below, other in below:
             columns = list(zip(key_below.columns, key_below.parent_columns, key_below.equality, strict=True))
@@ -137,9 +146,7 @@ class Journal:
                     template("{} {} {}").format(of("~j", new(parent)), fragment(equality), of("~s", other.former(child)))
                     for child, parent, equality in columns
                 )
-                yield template('EXISTS (SELECT FROM {} AS "~s" WHERE "~s"."~op" > "~j"."~op" AND {})').format(
-                    other.relation, same
-                )
+                yield _LATER.format(is_left(other), other.relation, same)
 
     def _known_later(self, other: Source, gone: Fragment) -> Fragment | None:
         if self.source.keys and other.keys == self.source.keys:

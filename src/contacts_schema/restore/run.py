@@ -18,6 +18,8 @@ from .sources import Source
 from .store import Store
 from .triggers import lock, resting
 
+STAYS, TABLE_GONE, NOT_BACK = "stays in the archive,", "its table is gone", "what it refers to is not back"
+
 
 class Restore:
     """Brings back everything that merging one table removed and changed."""
@@ -83,12 +85,12 @@ class Restore:
         """Insert archived rows again, all at once; if a row's fault stands in the way, as many as possible."""
         (source,) = op.sources
         if source.table is None:
-            return not self._leave(source, op, outcome, {}, "its table is gone")
+            return not self._leave(source, op, outcome, {}, TABLE_GONE)
         before, faults = outcome.inserted, dict[int, str]()
         if refused(self.connection, partial(self._insert, source, op, outcome)) is not None:
             outcome.inserted = before
             faults = self._insert_in_pieces(source, op, outcome)
-        return not self._leave(source, op, outcome, faults, "what it refers to is not back")
+        return not self._leave(source, op, outcome, faults, NOT_BACK)
 
     def _insert_in_pieces(self, source: Source, op: Op, outcome: Outcome) -> dict[int, str]:
         """Again as long as that helps: a row waits for the one that it refers to. Gives what is refused and why."""
@@ -118,9 +120,7 @@ class Restore:
         if left:
             self.store.left[source.id] = source
             self.store.execute("note_left", op=op.id, archive=source.relation)
-        outcome.kept += [
-            f"{source.label} ({row['key']}): stays in the archive, {faults.get(row['id'], otherwise)}" for row in left
-        ]
+        outcome.kept += [f"{source.label} ({row['key']}): {STAYS} {faults.get(row['id'], otherwise)}" for row in left]
         return bool(left)
 
     def _source_values(self) -> dict[str, Any]:

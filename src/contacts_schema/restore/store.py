@@ -1,6 +1,6 @@
 """What the private schema holds, beside the tables it came from: the sources to restore, and its own statements."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -22,15 +22,24 @@ class Store:
 
     def left_of(self, source: Source) -> list[Source]:
         """Where something of the same table is left that was done later: a run under other settings has its own."""
-        return [other for other in self.left.values() if other.table == source.table]
+        return self.of_table(source, self.left.values())
+
+    @staticmethod
+    def of_table(source: Source, others: Iterable[Source]) -> list[Source]:
+        """Those of the same table."""
+        return [other for other in others if other.table == source.table]
 
     def left_below(self, source: Source) -> list[tuple[ForeignKey, Source]]:
         """Where something is left of a table that refers to this one, and how it refers."""
+        return self.below(source, self.left.values())
+
+    def below(self, source: Source, others: Iterable[Source]) -> list[tuple[ForeignKey, Source]]:
+        """Those of tables that refer to this one, and how they refer."""
         if source.table is None:
             return []
         return [
             (key, other)
-            for other in self.left.values()
+            for other in others
             for key in self._foreign_keys
             if other.table is not None and (key.table, key.parent) == (other.table.oid, source.table.oid)
         ]
@@ -43,7 +52,7 @@ class Store:
     @cached_property
     def sources(self) -> Mapping[int, Source]:
         """Every archive and journal table, beside its source as that is today."""
-        rows = self.rows(self._sql("relations"), {"schema": self.schema})
+        rows = self.rows(self.composed("relations"), {"schema": self.schema})
         kept = read_tables(self.connection, [row["oid"] for row in rows])
         found = {row["id"]: self._source_oid(row) for row in rows}
         tables = read_tables(self.connection, [oid for oid in found.values() if oid])
@@ -103,7 +112,8 @@ class Store:
     def _split(self, statement: str, values: dict[str, Any]) -> tuple[sql.Composed, dict[str, Any]]:
         parts = {name: value for name, value in values.items() if isinstance(value, sql.Composable)}
         rest = {name: value for name, value in values.items() if name not in parts}
-        return self._sql(statement, **parts), rest
+        return self.composed(statement, **parts), rest
 
-    def _sql(self, statement: str, **parts: Fragment) -> sql.Composed:
+    def composed(self, statement: str, **parts: Fragment) -> sql.Composed:
+        """A statement by its name, composed."""
         return SQL[statement].format(schema=ident(self.schema), **parts)

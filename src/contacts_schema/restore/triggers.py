@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from ..catalog.facts import Table, Trigger
 from ..compose import Fragment, comma, ident, template
@@ -29,18 +29,27 @@ def resting(connection: Connection[Any], tables: Iterable[Table]) -> Iterator[No
     Not ``session_replication_role``: that would let foreign keys rest too. An error leaves the states to the
     transaction that is rolled back.
     """
-    active = [(table, trigger) for table in tables for trigger in _active(table)]
-    for table, trigger in active:
-        _alter(connection, table, trigger, "DISABLE TRIGGER")
+    listed = list(tables)
+    for statement in disabling(listed):
+        connection.execute(statement, {})
     yield
-    for table, trigger in active:
-        _alter(connection, table, trigger, _ENABLE[trigger.enabled])
+    for statement in enabling(listed):
+        connection.execute(statement, {})
+
+
+def disabling(tables: Iterable[Table]) -> list[sql.Composed]:
+    """The statements after which no trigger of these tables fires."""
+    return [_alter(table, trigger, "DISABLE TRIGGER") for table in tables for trigger in _active(table)]
+
+
+def enabling(tables: Iterable[Table]) -> list[sql.Composed]:
+    """The statements that put each back to the state it has."""
+    return [_alter(table, trigger, _ENABLE[trigger.enabled]) for table in tables for trigger in _active(table)]
 
 
 def _active(table: Table) -> list[Trigger]:
     return [trigger for trigger in table.triggers if trigger.enabled != "D"]
 
 
-def _alter(connection: Connection[Any], table: Table, trigger: Trigger, action: str) -> None:
-    statement = template(f"ALTER TABLE {{}} {action} {{}}").format(ident(table.schema, table.name), ident(trigger.name))
-    connection.execute(statement, {})
+def _alter(table: Table, trigger: Trigger, action: str) -> sql.Composed:
+    return template(f"ALTER TABLE {{}} {action} {{}}").format(ident(table.schema, table.name), ident(trigger.name))

@@ -60,22 +60,32 @@ ALTER TABLE {table} ENABLE ROW LEVEL SECURITY
 SELECT c.relname AS name FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relkind = 'r' AND NOT c.relrowsecurity ORDER BY c.relname
 
--- name: grantees
--- Everybody but the owner who was given anything on a relation, a sequence or the schema, by default privileges too.
-SELECT DISTINCT g.kind, g.name, CASE WHEN a.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee) END AS grantee
-FROM (
-    SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, c.relname::text AS name,
-           coalesce(c.relacl, pg_catalog.acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner)) AS acl, c.relowner AS owner
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'S')
-  UNION ALL
-    SELECT 'FUNCTION', p.oid::pg_catalog.regprocedure::text, coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)), p.proowner
-    FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = %(schema)s
-  UNION ALL
-    SELECT 'SCHEMA', n.nspname::text, coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)), n.nspowner
-    FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s
-) AS g CROSS JOIN LATERAL pg_catalog.aclexplode(g.acl) AS a
-WHERE a.grantee <> g.owner
+-- name: close
+-- Take away whatever everybody but the owner was given on a relation, a sequence, a function or the schema, by default
+-- privileges too.
+DO $close$
+DECLARE
+    "~grant" record;
+BEGIN
+    FOR "~grant" IN
+        SELECT DISTINCT g.thing, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
+        FROM (
+            SELECT pg_catalog.format(CASE c.relkind WHEN 'S' THEN 'SEQUENCE %%I.%%I' ELSE 'TABLE %%I.%%I' END, n.nspname, c.relname) AS thing,
+                   coalesce(c.relacl, pg_catalog.acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner)) AS acl, c.relowner AS owner
+            FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE n.nspname = {schema} AND c.relkind IN ('r', 'S')
+          UNION ALL
+            SELECT 'FUNCTION ' || p.oid::pg_catalog.regprocedure::text, coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)), p.proowner
+            FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = {schema}
+          UNION ALL
+            SELECT pg_catalog.format('SCHEMA %%I', n.nspname), coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)), n.nspowner
+            FROM pg_catalog.pg_namespace AS n WHERE n.nspname = {schema}
+        ) AS g CROSS JOIN LATERAL pg_catalog.aclexplode(g.acl) AS a
+        WHERE a.grantee <> g.owner
+    LOOP
+        EXECUTE pg_catalog.format('REVOKE ALL ON %%s FROM %%s', "~grant".thing, "~grant".grantee);
+    END LOOP;
+END $close$
 
 -- name: find_relation
 SELECT id, name FROM {schema}.relation WHERE kind = %(kind)s AND source = %(source)s AND shape = %(shape)s

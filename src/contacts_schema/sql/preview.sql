@@ -38,3 +38,19 @@ WITH "~some" AS (
 SELECT "~n" AS number, duplicates, {values} AS values
 FROM "~shown" JOIN {table} AS "~t" ON "~t".ctid = "~shown"."~tid" AND coalesce("~t".tableoid = "~shown"."~rel", false)
 ORDER BY "~n", "~rank"
+
+-- name: version_readers
+-- The roles of an API, as Supabase names them, that may read Alembic's table, or will be by default privileges.
+SELECT r.rolname::text FROM pg_catalog.pg_roles AS r, pg_catalog.pg_namespace AS n
+LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'alembic_version' AND c.relkind = 'r'
+WHERE n.nspname = %(schema)s AND r.rolname IN ('anon', 'authenticated') AND pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE')
+  AND (pg_catalog.has_table_privilege(r.oid, c.oid, 'SELECT')
+       OR (c.oid IS NULL AND EXISTS (
+           SELECT FROM pg_catalog.pg_default_acl AS d CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) AS a
+           WHERE d.defaclobjtype = 'r' AND d.defaclnamespace IN (n.oid, 0) AND pg_catalog.pg_get_userbyid(d.defaclrole) = current_user
+             AND a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_catalog.pg_has_role(r.oid, a.grantee, 'USAGE')))))
+ORDER BY 1
+
+-- name: statement_timeout
+-- As the session began with; NULL where there is no limit.
+SELECT nullif(reset_val, '0') || unit FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'

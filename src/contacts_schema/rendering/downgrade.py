@@ -1,0 +1,71 @@
+"""The way back as a script: the constraint goes, then what was merged comes back."""
+
+from typing import Any
+
+from psycopg import Connection
+
+from ..compose import ident, literal, plain, template
+from ..downgrade import STILL_CONSTRAINED, Downgrade
+from ..errors import Refused
+from ..report import Silent
+from ..session import prepare
+from ..settings import Settings
+from .opening import CHANGED, at_home, catalog_of, open_script, require_same
+from .restoring import Restoring
+from .text import SQL, Text
+from .upgrade import refuse_begun
+
+
+class DowngradeScript:
+    """What taking one table's upgrade back is, as the database behind ``connection`` is now. Raises Refused.
+
+    ``connection`` is a psycopg connection of its own, in autocommit mode and idle. Nothing is changed over it.
+    """
+
+    def __init__(self, connection: Connection[Any], settings: Settings) -> None:
+        prepare(connection, settings)
+        at_home(connection, settings)
+        self.connection, self.settings, self.text = connection, settings, Text()
+        self.down = Downgrade(connection, settings, Silent())
+        if self.down.plan.target is None:
+            raise Refused(self.down.plan.reasons)
+        self.down.refuse_others()
+        refuse_begun(self.down)
+        self.restoring = Restoring(connection, settings, self.down.table, self.text)
+
+    def unconstrain(self) -> str:
+        """Locks, checks, and the constraint dropped, where there is one."""
+        self._open()
+        if self._attached:
+            table = ident(self.down.table.schema, self.down.table.name)
+            self.text.run(SQL["drop_constraint"].format(table=table, name=ident(self.settings.constraint)))
+        return str(self.text)
+
+    def restore(self, *, begun: bool) -> str:
+        """What was merged brought back; ``begun`` where :meth:`unconstrain` comes first in the same script."""
+        if not begun:
+            if self._attached:
+                raise Refused([STILL_CONSTRAINED])
+            self._open()
+        if self.down.blanks is not None and self.down.blanks.is_there():
+            for statement in self.down.blanks.dropping():
+                self.text.run(statement)
+        if self.down.archive.exists():
+            self.restoring.write()
+        else:
+            self.text.say("Nothing was merged: nothing is to be brought back.")
+        return str(self.text)
+
+    @property
+    def _attached(self) -> bool:
+        return self.down.plan.constraint_index is not None
+
+    def _open(self) -> None:
+        target, archive = self.down.table, self.down.archive
+        there = archive.exists()
+        tables = list({t.oid: t for t in (target, *(self.restoring.tables if there else ()))}.values())
+        open_script(self.text, self.settings, target, tables)
+        require_same(self.text, self.connection, [catalog_of(tables), *([self.restoring.archived()] if there else [])])
+        if not there:
+            op = literal(plain(archive.table("op")))
+            self.text.refuse_if(template("({})").format(SQL["archive_exists"].format(op=op)), CHANGED)

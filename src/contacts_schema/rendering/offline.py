@@ -1,0 +1,76 @@
+"""What `--sql` makes of a directive: its part of the script, written where Alembic writes the rest."""
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import psycopg
+from alembic.runtime.migration import MigrationContext
+
+from contacts_schema.connections import connected
+from contacts_schema.errors import OfflineUnavailable
+from contacts_schema.rendering.downgrade import DowngradeScript
+from contacts_schema.rendering.plain import PlainScript
+from contacts_schema.rendering.upgrade import UpgradeScript
+from contacts_schema.settings import Settings
+from contacts_schema.url import VARIABLE, database_url
+from contacts_schema.wording import named_errors
+
+# What one script already does, by table: a second directive goes on where the first one ended.
+_begun: Final[WeakKeyDictionary[MigrationContext, set[tuple[str, str]]]] = WeakKeyDictionary()
+
+
+def render(context: MigrationContext, directive: str, settings: Settings) -> None:
+    """Write one directive's part of the script. Raises ContactsSchemaError.
+
+    Reads the database that DATABASE_URL names; where it is not set, knows nothing but the settings.
+    """
+    begun, table = _begun.setdefault(context, set()), (settings.schema, settings.table)
+    script = (
+        _looking(directive, settings, table in begun)
+        if os.environ.get(VARIABLE)
+        else _plain(directive, settings, table in begun)
+    )
+    begun.add(table)
+    if script:
+        context.impl.static_output(script)
+
+
+def _looking(directive: str, settings: Settings, begun: bool) -> str:
+    with named_errors(), connected(database_url(os.environ)) as connection:
+        return _SCRIPTS[directive](connection, settings, begun)
+
+
+def _plain(directive: str, settings: Settings, begun: bool) -> str:
+    if directive not in ("merge_duplicates", "create_unique_constraint_online"):
+        raise OfflineUnavailable
+    script = PlainScript(settings)
+    if directive == "merge_duplicates":
+        return script.merge()
+    return script.constrain() if begun else f"{script.merge()}\n\n{script.constrain()}"
+
+
+def _merge(connection: psycopg.Connection[Any], settings: Settings, begun: bool) -> str:  # noqa: ARG001
+    return UpgradeScript(connection, settings).merge()
+
+
+def _constrain(connection: psycopg.Connection[Any], settings: Settings, begun: bool) -> str:
+    script = UpgradeScript(connection, settings)
+    return script.constrain() if begun else "\n\n".join(filter(None, (script.merge(), script.constrain())))
+
+
+def _unconstrain(connection: psycopg.Connection[Any], settings: Settings, begun: bool) -> str:  # noqa: ARG001
+    return DowngradeScript(connection, settings).unconstrain()
+
+
+def _restore(connection: psycopg.Connection[Any], settings: Settings, begun: bool) -> str:
+    return DowngradeScript(connection, settings).restore(begun=begun)
+
+
+_SCRIPTS: Final[dict[str, Callable[[psycopg.Connection[Any], Settings, bool], str]]] = {
+    "merge_duplicates": _merge,
+    "create_unique_constraint_online": _constrain,
+    "drop_unique_constraint_online": _unconstrain,
+    "restore_duplicates": _restore,
+}

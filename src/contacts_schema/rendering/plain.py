@@ -1,0 +1,105 @@
+"""The upgrade as a script without a look at the database: the plain case, which stops where it meets another one."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from psycopg import sql
+
+from ..archive import closing_of, registry_of, secured
+from ..catalog.read import look_alikes_query
+from ..compose import comma, ident, literal, some
+from ..errors import OfflineUnavailable
+from ..plan import CREATED, SOFT_DELETED, SOFT_DELETED_FLAG
+from ..settings import Settings
+from ..sql import load
+from .opening import named_after
+from .text import SQL, Text, embedded
+
+_SQL = load("plain")
+
+
+class PlainScript:
+    """The upgrade of one table of which nothing is known but the settings. Raises OfflineUnavailable."""
+
+    def __init__(self, settings: Settings) -> None:
+        beyond = sorted(_beyond(settings))
+        if beyond:
+            raise OfflineUnavailable(
+                f"without DATABASE_URL a script cannot be rendered for {', '.join(beyond)}: set it, so that the tables "
+                "can be looked at"
+            )
+        self.settings = settings
+
+    def merge(self) -> str:
+        """Checks, locks and the merge."""
+        text, private = Text(), self.settings.private_schema
+        text.run(SQL["session"].format(schema=ident(self.settings.schema)))
+        text.run(_SQL["lock"].format(tables=sql.Literal(self._tables())))
+        text.run(
+            _SQL["refuse"].format(
+                **self._names,
+                columns=sql.Literal(list(self.settings.columns)),
+                ignored=sql.Literal([self._dotted(*column) for column in self.settings.ignore_references]),
+                constraint=literal(self.settings.constraint),
+                look_alikes=embedded(look_alikes_query(), private_schema=private),
+                named=some(named_after(self.settings.table)),
+            )
+        )
+        for statement in (*registry_of(private), *secured(private)):
+            text.run(statement)
+        text.run(
+            _SQL["merge"].format(
+                **self._names,
+                home=ident(private),
+                workspace=literal(self.settings.columns[0]),
+                settings=literal(json.dumps(asdict(self.settings), default=str)),
+                survivor_order=literal(self.settings.survivor_order) if self.settings.survivor_order else sql.SQL("NULL"),
+                soft_deleted=sql.Literal(list(SOFT_DELETED)),
+                flags=sql.Literal(list(SOFT_DELETED_FLAG)),
+                created=sql.Literal(list(CREATED)),
+            )
+        )
+        text.run(closing_of(private))
+        return str(text)
+
+    def constrain(self) -> str:
+        """The constraint, where no duplicate is left."""
+        text = Text()
+        text.run(
+            SQL["add_constraint"].format(
+                table=ident(self.settings.schema, self.settings.table),
+                name=ident(self.settings.constraint),
+                columns=comma(ident(name) for name in self.settings.columns),
+            )
+        )
+        return str(text)
+
+    @property
+    def _names(self) -> dict[str, sql.Composable]:
+        return {
+            "schema": literal(self.settings.schema),
+            "table": literal(self.settings.table),
+            "phone": literal(self.settings.phone_column),
+            "known": sql.Literal([self._dotted(r.schema, r.table, r.column) for r in self.settings.references]),
+            "private_schema": literal(self.settings.private_schema),
+        }
+
+    def _tables(self) -> list[str]:
+        tables = [(self.settings.schema, self.settings.table), *((r.schema, r.table) for r in self.settings.references)]
+        return [self._dotted(*table) for table in tables]
+
+    def _dotted(self, schema: str | None, *names: str) -> str:
+        return ".".join((schema or self.settings.schema, *names))
+
+
+def _beyond(settings: Settings) -> Iterator[str]:
+    """Settings that want a look at the tables."""
+    if settings.fill:
+        yield "fill"
+    if settings.blank_phones == "null":
+        yield "blank_phones = null"
+    if settings.collisions:
+        yield "collisions"
+    if any(reference.condition or reference.target_table for reference in settings.references):
+        yield "references with a condition or a target"

@@ -1,0 +1,59 @@
+"""A script in the making: statements as text that psql, or a driver given the whole as one string, runs as it is."""
+
+import re
+from typing import Any
+
+from psycopg import sql
+
+from ..compose import Fragment, literal
+from ..errors import Reason
+from ..sql import load
+
+SQL = load("rendering")
+_VALUE = re.compile(r"%%|%\((\w+)\)s")
+
+
+def text_of(statement: Fragment | bytes, **values: Any) -> str:
+    """The statement as the server would get it from a driver, its values in their places."""
+    text = statement.decode() if isinstance(statement, bytes) else statement.as_string(None)
+    return _VALUE.sub(lambda found: value_of(values[found[1]]) if found[1] else "%", text)
+
+
+def value_of(value: Any) -> str:
+    """A value as SQL: a fragment as it is, a list as an array, anything else as a constant."""
+    if isinstance(value, sql.Composable):
+        return text_of(value)
+    if isinstance(value, list):
+        return f"ARRAY[{', '.join(map(value_of, value))}]" if value else "'{}'"
+    return sql.Literal(value).as_string(None)
+
+
+def embedded(statement: Fragment | bytes, **values: Any) -> sql.SQL:
+    """A statement with its values in their places, to be put into another one."""
+    return sql.SQL(text_of(statement, **values).replace("%", "%%"))
+
+
+class Text:
+    """The script so far."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+
+    def __str__(self) -> str:
+        return "\n\n".join(self._parts)
+
+    def say(self, *lines: str) -> None:
+        """Add a comment. A name in it must not end it."""
+        self._parts.append("\n".join(f"-- {' '.join(line.split())}" for line in lines))
+
+    def run(self, statement: Fragment | bytes, **values: Any) -> None:
+        """Add a statement."""
+        self._parts.append(f"{text_of(statement, **values)};")
+
+    def refuse(self, found: Fragment, reason: Reason) -> None:
+        """Stop where ``found``, a query for a number of rows, finds any; ``{rows}`` in the problem is that number."""
+        self.run(SQL["refuse"].format(found=found, problem=literal(reason.problem), way_on=literal(reason.way_on)))
+
+    def refuse_if(self, condition: Fragment, reason: Reason) -> None:
+        """Stop where a condition holds."""
+        self.refuse(sql.SQL("SELECT ({})::int").format(condition), reason)

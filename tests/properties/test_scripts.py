@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from hypothesis import given
+
+from sandbox.proofs import constraint_is_valid
+from sandbox.snapshot import difference, snapshot
+from tests.properties import trial, work
+from tests.properties.features import features
+from tests.properties.images import take
+from tests.properties.merged import Merged
+from tests.properties.model import Schema
+from tests.properties.profiles import PROFILE
+from tests.properties.schemas import schemas
+
+
+@PROFILE
+@given(schema=schemas())
+def test_a_script_does_what_an_upgrade_does(database_url, outcomes, schema: Schema):
+    """A script up and a script down: as the upgrade online, and everything back"""
+    online = trial.merge(database_url, schema, outcomes)
+    left = snapshot(database_url)
+    work.make(database_url, schema)
+    before = take(database_url, schema)
+    work.upgrade_by_script(database_url, schema)
+    merged = Merged(schema, before, take(database_url, schema))
+
+    trial.expect_none(merged.problems())
+    assert constraint_is_valid(database_url)
+    unlike = [line for line in difference(left, snapshot(database_url)) if not line.endswith("differs in updated_at")]
+    assert _stamped(schema) or unlike == []
+    assert {name: rows.keys() for name, rows in merged.after.archive.items()} == {
+        name: rows.keys() for name, rows in online.merged.after.archive.items()
+    }
+    told = work.downgrade_by_script(database_url, schema)
+    assert [line for line in told if "rows brought back" not in line] == []
+    trial.expect_none(trial.differences(database_url, before.taken, online.structure))
+    outcomes.note("the same", features(schema))
+
+
+def _stamped(schema: Schema) -> bool:
+    """Rows without a primary key that a trigger stamps with the time are told apart by nothing else."""
+    return any(table.stamped and not table.primary for table in schema.tables)
