@@ -6,7 +6,9 @@ import re
 
 import pytest
 
+from sandbox.alembic_command import environment
 from sandbox.snapshot import difference, snapshot
+from tests.migration.conftest import run_here
 from tests.migration.observed import ended, eventually, execute, held, kill, remains, rows, running, shown, value
 
 CONTACTS = """
@@ -22,6 +24,12 @@ UNENDED = (
 )
 ALEMBIC = ("Context impl", "Will assume")
 CUSTOMERS = ("-x", "schema=crm", "-x", "table=customers")
+
+
+@pytest.fixture(scope="session")
+def alembic():
+    """Alembic's command line in this process: a new one would spend its time on imports."""
+    return lambda url, *args, **env: run_here(list(args), environment(url, **env))
 
 
 def said(done):
