@@ -25,6 +25,11 @@ def literal(text: str) -> sql.Literal:
     return sql.Literal(text.replace("%", "%%"))
 
 
+def literals(texts: Iterable[str]) -> sql.Composed:
+    """An array of string constants."""
+    return sql.SQL("ARRAY[{}]::text[]").format(comma(literal(text) for text in texts))
+
+
 def plain(statement: Fragment, connection: Connection[Any] | None = None) -> str:
     """The text of a statement as the server would get it, to be stored or compared."""
     return statement.as_string(connection).replace("%%", "%")

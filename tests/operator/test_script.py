@@ -301,3 +301,45 @@ def test_a_script_that_fails_by_psql_leaves_nothing(psql_command, crm_url):
     assert "not as they were" in done.stderr
     assert difference(before, snapshot(crm_url)) == []
     assert structure(crm_url) == made
+
+
+ODD = [
+    'we"ird',
+    "50%",
+    "$refuse$",
+    "$restore$",
+    "a;b",
+    "back\\slash",
+    "{rows}",
+    "it's",
+    ":name",
+    "Ünï-cøde",
+    "line\nbreak",
+    "%(op)s",
+    "a.b",
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_names_of_any_kind(database_url, name):
+    quoted = '"' + name.replace('"', '""') + '"'
+    execute(
+        database_url,
+        f"CREATE TABLE {quoted} (id int PRIMARY KEY, workspace_id int, {quoted} text, created_at int)",
+        f"CREATE TABLE child (id int PRIMARY KEY, {quoted} int REFERENCES {quoted}, kind int)",
+        f"CREATE UNIQUE INDEX ON child ({quoted}, kind)",
+        f"INSERT INTO {quoted} VALUES (1, 1, '+15550001', 2), (2, 1, '+15550001', 1), (3, 1, ' ', 0)",
+        "INSERT INTO child VALUES (1, 1, 1), (2, 2, 1), (3, 1, 2)",
+    )
+    before = snapshot(database_url)
+    given = {
+        "CONTACTS_SCHEMA_TABLE": quoted,
+        "CONTACTS_SCHEMA_PHONE_COLUMN": quoted,
+        "CONTACTS_SCHEMA_REFERENCES": "",
+        "CONTACTS_SCHEMA_BLANK_PHONES": "null",
+    }
+    paste(database_url, rendered(database_url, *UP, **given))
+    assert rows(database_url, f"SELECT id FROM {quoted}") == [(2,), (3,)]
+    assert rows(database_url, "SELECT * FROM child ORDER BY id") == [(2, 2, 1), (3, 2, 2)]
+    paste(database_url, rendered(database_url, *DOWN, **given))
+    assert difference(before, snapshot(database_url)) == []

@@ -11,7 +11,7 @@ from sandbox.snapshot import difference, snapshot
 from sandbox.structure import structure
 from tests.migration.observed import execute, rows
 from tests.operator.scripts import DOWN, UP, paste, render, rendered
-from tests.operator.test_script import archived
+from tests.operator.test_script import ODD, archived
 
 TABLES = (
     "CREATE TABLE contacts (name text, id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, workspace_id uuid NOT NULL,"
@@ -163,3 +163,26 @@ def test_the_survivor_is_by_the_order_that_is_given(plain_url):
     paste(plain_url, script(CONTACTS_SCHEMA_SURVIVOR_ORDER="id DESC"))
     kept = f'SELECT count(*) FROM contacts_schema."{archive(plain_url)}" WHERE "~into2" < id'
     assert rows(plain_url, kept) == [(0,)]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_names_of_any_kind(database_url, name):
+    quoted = '"' + name.replace('"', '""') + '"'
+    execute(
+        database_url,
+        f"CREATE TABLE {quoted} (id int PRIMARY KEY, workspace_id int, {quoted} text, created_at int)",
+        f"CREATE TABLE child (id int PRIMARY KEY, {quoted} int REFERENCES {quoted})",
+        f"INSERT INTO {quoted} VALUES (1, 1, '+15550001', 2), (2, 1, '+15550001', 1)",
+        "INSERT INTO child VALUES (1, 1), (2, 2)",
+    )
+    before = snapshot(database_url)
+    given = {
+        "CONTACTS_SCHEMA_TABLE": quoted,
+        "CONTACTS_SCHEMA_PHONE_COLUMN": quoted,
+        "CONTACTS_SCHEMA_REFERENCES": f"child.{quoted}",
+    }
+    paste(database_url, rendered("", *UP, **given))
+    assert rows(database_url, f"SELECT id FROM {quoted}") == [(2,)]
+    assert rows(database_url, "SELECT * FROM child ORDER BY id") == [(1, 2), (2, 2)]
+    paste(database_url, rendered(database_url, *DOWN, **{**given, "CONTACTS_SCHEMA_REFERENCES": ""}))
+    assert difference(before, snapshot(database_url)) == []

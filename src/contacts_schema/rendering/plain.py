@@ -8,7 +8,7 @@ from psycopg import sql
 
 from ..archive import closing_of, registry_of, secured
 from ..catalog.read import look_alikes_query
-from ..compose import comma, ident, literal, some
+from ..compose import comma, ident, literal, literals, some
 from ..errors import OfflineUnavailable
 from ..plan import CREATED, SOFT_DELETED, SOFT_DELETED_FLAG
 from ..settings import Settings
@@ -35,12 +35,12 @@ class PlainScript:
         """Checks, locks and the merge."""
         text, private = Text(), self.settings.private_schema
         text.run(SQL["session"].format(schema=ident(self.settings.schema)))
-        text.run(_SQL["lock"].format(tables=sql.Literal(self._tables())))
+        text.run(_SQL["lock"].format(tables=literals(self._tables())))
         text.run(
             _SQL["refuse"].format(
                 **self._names,
-                columns=sql.Literal(list(self.settings.columns)),
-                ignored=sql.Literal([self._dotted(*column) for column in self.settings.ignore_references]),
+                columns=literals(self.settings.columns),
+                ignored=literals(self._dotted(*column) for column in self.settings.ignore_references),
                 constraint=literal(self.settings.constraint),
                 look_alikes=embedded(look_alikes_query(), private_schema=private),
                 named=some(named_after(self.settings.table)),
@@ -55,9 +55,9 @@ class PlainScript:
                 workspace=literal(self.settings.columns[0]),
                 settings=literal(json.dumps(asdict(self.settings), default=str)),
                 survivor_order=literal(self.settings.survivor_order) if self.settings.survivor_order else sql.SQL("NULL"),
-                soft_deleted=sql.Literal(list(SOFT_DELETED)),
-                flags=sql.Literal(list(SOFT_DELETED_FLAG)),
-                created=sql.Literal(list(CREATED)),
+                soft_deleted=literals(SOFT_DELETED),
+                flags=literals(SOFT_DELETED_FLAG),
+                created=literals(CREATED),
             )
         )
         text.run(closing_of(private))
@@ -81,7 +81,7 @@ class PlainScript:
             "schema": literal(self.settings.schema),
             "table": literal(self.settings.table),
             "phone": literal(self.settings.phone_column),
-            "known": sql.Literal([self._dotted(r.schema, r.table, r.column) for r in self.settings.references]),
+            "known": literals(self._dotted(r.schema, r.table, r.column) for r in self.settings.references),
             "private_schema": literal(self.settings.private_schema),
         }
 

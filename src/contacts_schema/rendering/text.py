@@ -1,6 +1,7 @@
 """A script in the making: statements as text that psql, or a driver given the whole as one string, runs as it is."""
 
 import re
+from itertools import count
 from typing import Any
 
 from psycopg import sql
@@ -11,6 +12,7 @@ from ..sql import load
 
 SQL = load("rendering")
 _VALUE = re.compile(r"%%|%\((\w+)\)s")
+_BLOCK = re.compile(r"^DO (\$\w+\$)$", re.MULTILINE)
 
 
 def text_of(statement: Fragment | bytes, **values: Any) -> str:
@@ -33,6 +35,17 @@ def embedded(statement: Fragment | bytes, **values: Any) -> sql.SQL:
     return sql.SQL(text_of(statement, **values).replace("%", "%%"))
 
 
+def _requoted(text: str) -> str:
+    """A block whose dollar quotes a name inside of it would end gets others."""
+    block = _BLOCK.search(text)
+    if block is None or text.count(block[1]) == 2:
+        return text
+    tag = next(tag for tag in (f"$block{n}$" for n in count()) if tag not in text)
+    before, _, rest = text.partition(block[1])
+    body, _, after = rest.rpartition(block[1])
+    return f"{before}{tag}{body}{tag}{after}"
+
+
 class Text:
     """The script so far."""
 
@@ -48,7 +61,7 @@ class Text:
 
     def run(self, statement: Fragment | bytes, **values: Any) -> None:
         """Add a statement."""
-        self._parts.append(f"{text_of(statement, **values)};")
+        self._parts.append(f"{_requoted(text_of(statement, **values))};")
 
     def refuse(self, found: Fragment, reason: Reason) -> None:
         """Stop where ``found``, a query for a number of rows, finds any; ``{rows}`` in the problem is that number."""

@@ -2,7 +2,7 @@
 
 from psycopg import sql
 
-from ..compose import Fragment, fragment, ident, literal, plain, template
+from ..compose import Fragment, fragment, ident, literal, literals, plain, template
 from ..settings import Reference, Settings
 from ..sql import load
 from .text import text_of
@@ -18,7 +18,7 @@ def verify_script(settings: Settings) -> str:
         constraint=literal(settings.constraint),
         schema=literal(settings.schema),
         table=literal(settings.table),
-        columns=sql.Literal([name.replace("%", "%%") for name in settings.columns]),
+        columns=literals(settings.columns),
         declared=sql.SQL("\n      UNION ALL\n        ").join(declared or [_SQL["nothing_declared"].format()]),
     )
     return f"{text_of(script)};\n"
