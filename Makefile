@@ -15,7 +15,7 @@ READY := $(VENV)/.ready
 install = $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --editable '.[$(1)]' \
 	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) && touch $@
 
-.PHONY: help demo test webhook faults lint format bench docs wheel clean
+.PHONY: help demo test webhook faults mutation lint format bench docs wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -32,6 +32,10 @@ webhook: $(READY) ## start the example service, on a throwaway server unless DAT
 
 faults: $(READY) ## strike upgrades and downgrades under load, SEEDS=200 times
 	@$(BIN)/python -m tests.faults --seeds $(or $(SEEDS),25) $(ARGS)
+
+mutation: $(READY) ## break the engine in small ways, SAMPLE=120 of them, and count how many the tests notice; takes hours
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[mutation]'
+	@$(BIN)/python -m sandbox.mutation --sample $(or $(SAMPLE),120) $(ARGS)
 
 lint: $(READY) ## check style and types
 	@$(BIN)/ruff check .
