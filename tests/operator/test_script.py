@@ -135,6 +135,41 @@ def test_where_the_catalog_has_changed_it_stops_before_the_first_change(crm_url,
     assert structure(crm_url) == made
 
 
+SINCE = {
+    "the catalog": "ALTER TABLE contacts ADD COLUMN nickname text",
+    "the archive": "DROP SCHEMA contacts_schema CASCADE",
+    "what is archived": "UPDATE contacts_schema.op SET kind = 'fill' WHERE kind = 'move'",
+}
+
+
+@pytest.mark.parametrize("what", SINCE)
+def test_where_something_has_changed_the_way_back_stops_too(crm_url, what):
+    paste(crm_url, rendered(crm_url, *UP))
+    script = rendered(crm_url, *DOWN)
+    execute(crm_url, SINCE[what])
+    before, made = snapshot(crm_url), structure(crm_url)
+
+    with pytest.raises(psycopg.errors.RaiseException, match="not as they were when this script was rendered"):
+        paste(crm_url, script)
+    assert difference(before, snapshot(crm_url)) == []
+    assert structure(crm_url) == made
+
+
+def test_the_way_back_of_several_upgrades(upgraded, crm_url):
+    before = snapshot(crm_url)
+    upgraded(crm_url, "upgrade", "head")
+    upgraded(crm_url, "downgrade", "-1")
+    more = "INSERT INTO contacts (workspace_id, phone) SELECT workspace_id, phone FROM contacts WHERE phone <> '' LIMIT 5"
+    execute(crm_url, more)
+    added = snapshot(crm_url)
+    upgraded(crm_url, "upgrade", "head")
+    paste(crm_url, rendered(crm_url, *DOWN))
+    new = [line for line in difference(before, snapshot(crm_url)) if not line.endswith("is new")]
+    assert new == []
+    assert len(difference(before, snapshot(crm_url))) == 5
+    assert added["public.contacts"].rows.keys() <= snapshot(crm_url)["public.contacts"].rows.keys()
+
+
 def test_on_another_database_it_stops(postgres, crm_url):
     script = rendered(crm_url, *UP)
     with twin(postgres) as other:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from ..compose import ident, literal, plain, template
 from ..downgrade import STILL_CONSTRAINED, Downgrade
@@ -65,7 +65,6 @@ class DowngradeScript:
         there = archive.exists()
         tables = list({t.oid: t for t in (target, *(self.restoring.tables if there else ()))}.values())
         open_script(self.text, self.settings, target, tables)
+        exists = SQL["archive_exists"].format(op=literal(plain(archive.table("op"))))
+        self.text.refuse_if(template("({}) <> {}").format(exists, sql.Literal(there)), CHANGED)
         require_same(self.text, self.connection, [catalog_of(tables), *([self.restoring.archived()] if there else [])])
-        if not there:
-            op = literal(plain(archive.table("op")))
-            self.text.refuse_if(template("({})").format(SQL["archive_exists"].format(op=op)), CHANGED)
