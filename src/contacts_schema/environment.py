@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ _CONNECTION: Final = {
 _ENCODING: Final = {"client_encoding": "utf8"}
 # This session holds the turn of the run. A role's limits are made for requests, and not every server has each of them;
 # a session whose client is gone without a word has to end.
+_VERSION_TABLE: Final = re.compile(r"^CREATE TABLE (\S*alembic_version \()", re.MULTILINE)
 _SESSION: Final = """
 SELECT set_config(s.name, given.value, false)
 FROM (VALUES ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0'),
@@ -116,7 +118,9 @@ def _render(settings: Settings) -> None:
     context.configure(dialect_name="postgresql", version_table_schema=settings.schema, output_buffer=script)
     with context.begin_transaction():
         context.run_migrations()
-    (context.config.output_buffer or sys.stdout).write(script.getvalue())
+    # Alembic's own table stays where everything was taken back, and may be there for revisions of others.
+    text = _VERSION_TABLE.sub(r"CREATE TABLE IF NOT EXISTS \1", script.getvalue(), count=1)
+    (context.config.output_buffer or sys.stdout).write(text)
 
 
 def _driver_connection(connection: Connection) -> psycopg.Connection[Any]:

@@ -7,6 +7,7 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
+from .catalog.facts import Column, Table
 from .compose import ident
 from .errors import Reason, Refused
 from .expressions import failing_conditions, order_fails
@@ -21,6 +22,16 @@ from .suspects import Suspect, reason_for, singular, unreadable
 from .violations import violations
 
 _SQL = load("survey")
+
+
+def blank_phones(table: Table, phone: Column, rows: str) -> Reason:
+    """Why blank phones refuse the run, in ``rows`` such as ``2 rows``."""
+    return Reason(
+        problem=f'"{phone.name}" is blank in {rows} of "{table.label}": blanks are no duplicates of each '
+        "other, and the constraint would allow one a workspace",
+        way_on="set blank_phones = null to turn them into NULL and to go on doing so, or clean them by hand",
+        code="blank_phones",
+    )
 
 
 class Survey:
@@ -109,12 +120,7 @@ class Survey:
                 code="blank_not_null",
             )
         else:
-            yield Reason(
-                problem=f'"{phone.name}" is blank in {rows(count)} of "{table.label}": blanks are no duplicates of each '
-                "other, and the constraint would allow one a workspace",
-                way_on="set blank_phones = null to turn them into NULL and to go on doing so, or clean them by hand",
-                code="blank_phones",
-            )
+            yield blank_phones(table, phone, rows(count))
 
     def _unhashable(self) -> Iterator[Reason]:
         table = self.root.table

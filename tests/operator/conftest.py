@@ -74,8 +74,8 @@ def psql_command():
     # The newest one, whatever the server: builds of single versions come without it.
     binary = find({"PATH": os.environ["PATH"]}) / "psql"
 
-    def run(url: str, script: str) -> subprocess.CompletedProcess[str]:
-        options = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url]
+    def run(url: str, script: str, how: str = "ON_ERROR_STOP=1") -> subprocess.CompletedProcess[str]:
+        options = ["-X", "-q", "-v", how, "-d", url]
         return subprocess.run([str(binary), *options], input=script, capture_output=True, text=True, check=False)
 
     return run

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from contacts_schema.rendering.upgrade import UpgradeScript
+from contacts_schema.settings import Settings
 from sandbox import crm
 from sandbox.proofs import constraint_is_valid, duplicate_groups
 from sandbox.server_databases import database
@@ -204,6 +206,15 @@ def test_rows_that_came_to_collide_since_stop_it(database_url):
     assert difference(before, snapshot(database_url)) == []
 
 
+def test_phones_that_came_to_be_blank_since_stop_it(crm_url):
+    script = rendered(crm_url, *UP)
+    execute(crm_url, "INSERT INTO contacts (workspace_id, phone) SELECT workspace_id, ' ' FROM contacts LIMIT 2")
+    before = snapshot(crm_url)
+    with pytest.raises(psycopg.errors.RaiseException, match='"phone" is blank in 2 rows'):
+        paste(crm_url, script)
+    assert difference(before, snapshot(crm_url)) == []
+
+
 def test_a_trigger_that_keeps_a_row_stops_it(database_url):
     execute(
         database_url,
@@ -336,6 +347,105 @@ def test_a_script_that_fails_by_psql_leaves_nothing(psql_command, crm_url):
     assert "not as they were" in done.stderr
     assert difference(before, snapshot(crm_url)) == []
     assert structure(crm_url) == made
+
+
+GOING_ON = {
+    "the catalog has changed": (UP, "ALTER TABLE contacts ADD COLUMN nickname text"),
+    "a row cannot come back": (DOWN, "INSERT INTO contacts (id, workspace_id) SELECT a.id, a.workspace_id FROM"
+                               " contacts_schema.archive_1_contacts AS a LIMIT 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", GOING_ON)
+def test_a_client_that_goes_on_after_an_error_does_nothing_either(psql_command, crm_url, case):
+    which, change = GOING_ON[case]
+    if which == DOWN:
+        paste(crm_url, rendered(crm_url, *UP))
+    script = rendered(crm_url, *which)
+    execute(crm_url, change)
+    before, made = snapshot(crm_url), structure(crm_url)
+    done = psql_command(crm_url, script, "ON_ERROR_ROLLBACK=on")
+    assert "nothing of it was done" in done.stderr
+    assert difference(before, snapshot(crm_url)) == []
+    assert structure(crm_url) == made
+
+
+def test_a_move_that_fails_ends_it_for_such_a_client_too(psql_command, database_url):
+    body = "CREATE OR REPLACE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {} RETURN NEW; END'"
+    execute(
+        database_url,
+        "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text)",
+        "CREATE TABLE messages (id int PRIMARY KEY, contact_id int REFERENCES contacts)",
+        "INSERT INTO contacts VALUES (1, 1, '5'), (2, 1, '5')",
+        "INSERT INTO messages VALUES (1, 2)",
+        body.format(""),
+        "CREATE TRIGGER look BEFORE UPDATE ON messages FOR EACH ROW EXECUTE FUNCTION look()",
+    )
+    script = rendered(database_url, *UP, CONTACTS_SCHEMA_REFERENCES="")
+    execute(database_url, body.format("RAISE EXCEPTION $$no$$;"))
+    before, made = snapshot(database_url), structure(database_url)
+    done = psql_command(database_url, script, "ON_ERROR_ROLLBACK=on")
+    assert "nothing of it was done" in done.stderr
+    assert difference(before, snapshot(database_url)) == []
+    assert structure(database_url) == made
+
+
+def test_a_lock_that_is_not_to_be_had_ends_it_for_such_a_client_too(psql_command, database_url):
+    execute(
+        database_url,
+        "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text)",
+        "INSERT INTO contacts VALUES (1, 1, '5'), (2, 1, '5')",
+    )
+    script = rendered(database_url, *UP, CONTACTS_SCHEMA_REFERENCES="").replace(
+        "lock_timeout = '5s'", "lock_timeout = '50ms'"
+    )
+    with psycopg.connect(database_url) as writer:
+        writer.execute("INSERT INTO contacts VALUES (3, 1, '6')")
+        done = psql_command(database_url, script, "ON_ERROR_ROLLBACK=on")
+    assert "nothing of it was done" in done.stderr
+    assert value(database_url, "SELECT count(*) FROM contacts") == 3
+    assert value(database_url, "SELECT to_regclass('alembic_version')") is None
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_at_another_isolation_level_it_stops(crm_url, level):
+    script = rendered(crm_url, *UP)
+    before = snapshot(crm_url)
+    with pytest.raises(psycopg.errors.RaiseException, match="the transaction is not READ COMMITTED"):
+        paste(f"{crm_url}?options=-c%20default_transaction_isolation%3D{level.replace(' ', '%5C%20')}", script)
+    assert difference(before, snapshot(crm_url)) == []
+
+
+def test_after_the_way_back_it_can_be_done_again(crm_url):
+    for _ in range(2):
+        paste(crm_url, rendered(crm_url, *UP))
+        assert constraint_is_valid(crm_url)
+        paste(crm_url, rendered(crm_url, *DOWN))
+
+
+def test_a_second_time_it_stops(crm_url):
+    script = rendered(crm_url, *UP)
+    paste(crm_url, script)
+    with pytest.raises(psycopg.errors.RaiseException, match="not as they were when this script was rendered"):
+        paste(crm_url, script)
+
+
+def test_two_tables_in_one_script(database_url):
+    for table in ("contacts", "people"):
+        execute(
+            database_url,
+            f"CREATE TABLE {table} (id int PRIMARY KEY, workspace_id int, phone text)",
+            f"INSERT INTO {table} VALUES (1, 1, '5'), (2, 1, '5')",
+        )
+    parts = []
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for table in ("contacts", "people"):
+            script = UpgradeScript(connection, Settings(table=table, constraint=f"unique_{table}"))
+            parts += [script.merge(), script.constrain()]
+    paste(database_url, "\n".join(["BEGIN;", *parts, "COMMIT;"]))
+    for table in ("contacts", "people"):
+        assert rows(database_url, f"SELECT id FROM {table}") == [(1,)]
+    assert value(database_url, "SELECT count(*) FROM pg_constraint WHERE conname LIKE 'unique_%'") == 2
 
 
 ODD = [

@@ -5,6 +5,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from contacts_schema.errors import OfflineUnavailable
+from contacts_schema.rendering.plain import PlainScript
+from contacts_schema.settings import Settings
 from sandbox.proofs import constraint_is_valid
 from sandbox.server_databases import database
 from sandbox.snapshot import difference, snapshot
@@ -113,12 +116,31 @@ STOPS = {
         "CREATE TRIGGER t BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION t()",
         "more is to be known of public.notes.contact_id",
     ),
+    "a trigger that moves a reference back": (
+        "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER t AFTER UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION t()",
+        "more is to be known of public.notes.contact_id",
+    ),
+    "a trigger that removes more": (
+        "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM messages; RETURN NULL; END';"
+        "CREATE TRIGGER t AFTER DELETE ON contacts FOR EACH ROW EXECUTE FUNCTION t()",
+        "is at work where rows are removed: t",
+    ),
+    "a rule": (
+        "CREATE RULE r AS ON UPDATE TO notes DO ALSO NOTIFY changed",
+        "more is to be known of public.notes.contact_id",
+    ),
+    "a reference of another type": (
+        "ALTER TABLE notes ALTER contact_id TYPE text",
+        "more is to be known of public.notes.contact_id",
+    ),
+    "foreign keys that nobody checks": ("ALTER TABLE messages DISABLE TRIGGER ALL", "more is to be known of"),
     "no primary key": ("ALTER TABLE notes DROP CONSTRAINT notes_pkey", "more is to be known of public.notes.contact_id"),
     "blank phones": ("UPDATE contacts SET phone = ' ' WHERE id = 4", "1 rows of public.contacts have a blank phone"),
     "a trigger that keeps rows": (
         "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
         "CREATE TRIGGER t BEFORE DELETE ON contacts FOR EACH ROW EXECUTE FUNCTION t()",
-        "kept rows of contacts from being removed",
+        "is at work where rows are removed: t",
     ),
     "no such table": ("ALTER TABLE contacts RENAME TO people", "there is no table public.contacts"),
     "no such column": ("ALTER TABLE contacts RENAME phone TO number", "public.contacts has no column phone"),
@@ -186,3 +208,35 @@ def test_names_of_any_kind(database_url, name):
     assert rows(database_url, "SELECT * FROM child ORDER BY id") == [(1, 2), (2, 2)]
     paste(database_url, rendered(database_url, *DOWN, **{**given, "CONTACTS_SCHEMA_REFERENCES": ""}))
     assert difference(before, snapshot(database_url)) == []
+
+
+def test_a_name_with_a_dot_is_no_other_table(database_url):
+    execute(
+        database_url,
+        "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text)",
+        "INSERT INTO contacts VALUES (1, 1, '+15550001'), (2, 1, '+15550001')",
+        'CREATE SCHEMA "public.x"',
+        'CREATE TABLE "x.y" (id int PRIMARY KEY, z int)',
+        'CREATE TABLE "public.x".y (id int PRIMARY KEY, z int)',
+        'INSERT INTO "x.y" VALUES (1, 2)',
+        'INSERT INTO "public.x".y VALUES (1, 2)',
+    )
+    paste(database_url, rendered("", *UP, CONTACTS_SCHEMA_REFERENCES='"x.y".z'))
+    assert rows(database_url, 'SELECT z FROM "x.y"') == [(1,)]
+    assert rows(database_url, 'SELECT z FROM "public.x".y') == [(2,)]
+
+
+def test_a_flag_of_a_domain_counts_too(database_url):
+    execute(
+        database_url,
+        "CREATE DOMAIN flag AS boolean",
+        "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text, is_deleted flag)",
+        "INSERT INTO contacts VALUES (1, 1, '+15550001', true), (2, 1, '+15550001', false)",
+    )
+    paste(database_url, rendered("", *UP, CONTACTS_SCHEMA_REFERENCES=""))
+    assert rows(database_url, "SELECT id FROM contacts") == [(2,)]
+
+
+def test_a_key_of_three_columns_wants_a_look():
+    with pytest.raises(OfflineUnavailable, match="a key of other than two columns"):
+        PlainScript(Settings(columns=("workspace_id", "email", "phone")))

@@ -4,12 +4,13 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from ..compose import ident, literal, plain, template
+from ..compose import literal, plain, template
 from ..downgrade import STILL_CONSTRAINED, Downgrade
 from ..errors import Refused
 from ..report import Silent
 from ..session import prepare
 from ..settings import Settings
+from .constraint import drop_constraint
 from .opening import CHANGED, at_home, catalog_of, open_script, require_same
 from .restoring import Restoring
 from .text import SQL, Text
@@ -25,46 +26,47 @@ class DowngradeScript:
     def __init__(self, connection: Connection[Any], settings: Settings) -> None:
         prepare(connection, settings)
         at_home(connection, settings)
-        self.connection, self.settings, self.text = connection, settings, Text()
+        self.connection, self.settings = connection, settings
         self.down = Downgrade(connection, settings, Silent())
         if self.down.plan.target is None:
             raise Refused(self.down.plan.reasons)
         self.down.refuse_others()
         refuse_begun(self.down)
-        self.restoring = Restoring(connection, settings, self.down.table, self.text)
+        self.restoring = Restoring(connection, settings, self.down.table)
 
     def unconstrain(self) -> str:
         """Locks, checks, and the constraint dropped, where there is one."""
-        self._open()
+        text = Text("constraint", self.settings)
+        self._open(text)
         if self._attached:
-            table = ident(self.down.table.schema, self.down.table.name)
-            self.text.run(SQL["drop_constraint"].format(table=table, name=ident(self.settings.constraint)))
-        return str(self.text)
+            drop_constraint(text, self.settings)
+        return text.end()
 
     def restore(self, *, begun: bool) -> str:
         """What was merged brought back; ``begun`` where :meth:`unconstrain` comes first in the same script."""
+        if not begun and self._attached:
+            raise Refused([STILL_CONSTRAINED])
+        text = Text("restore", self.settings)
         if not begun:
-            if self._attached:
-                raise Refused([STILL_CONSTRAINED])
-            self._open()
+            self._open(text)
         if self.down.blanks is not None and self.down.blanks.is_there():
             for statement in self.down.blanks.dropping():
-                self.text.run(statement)
+                text.run(statement)
         if self.down.archive.exists():
-            self.restoring.write()
+            self.restoring.write(text)
         else:
-            self.text.say("Nothing was merged: nothing is to be brought back.")
-        return str(self.text)
+            text.say("Nothing was merged: nothing is to be brought back.")
+        return text.end()
 
     @property
     def _attached(self) -> bool:
         return self.down.plan.constraint_index is not None
 
-    def _open(self) -> None:
+    def _open(self, text: Text) -> None:
         target, archive = self.down.table, self.down.archive
         there = archive.exists()
         tables = list({t.oid: t for t in (target, *(self.restoring.tables if there else ()))}.values())
-        open_script(self.text, self.settings, target, tables)
+        open_script(text, self.settings, target, tables)
         exists = SQL["archive_exists"].format(op=literal(plain(archive.table("op"))))
-        self.text.refuse_if(template("({}) <> {}").format(exists, sql.Literal(there)), CHANGED)
-        require_same(self.text, self.connection, [catalog_of(tables), *([self.restoring.archived()] if there else [])])
+        text.refuse_if(template("({}) <> {}").format(exists, sql.Literal(there)), CHANGED)
+        require_same(text, self.connection, [catalog_of(tables), *([self.restoring.archived()] if there else [])])

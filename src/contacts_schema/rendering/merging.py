@@ -54,10 +54,13 @@ class Merging:
             self._remove(writes)
         if self.plan.fill:
             fill = fill_survivors(self.writes[0], self.plan.fill)
-            self.text.run(fill, op=self.archive.noted("archive 0"), fill=self.archive.noted("fill"))
+            filled = embedded(fill, op=self.archive.noted("archive 0"), fill=self.archive.noted("fill"))
+            self.text.block(SQL["do"], statement=filled)
         self._prove()
         self.text.run(SQL["summary"].format(rows=self.scripts[0].statements.rows))
         self._drop()
+        for name in ("~script", "~before"):
+            self.text.run(SQL["drop_temporary"].format(table=ident("pg_temp", name)))
 
     def _create(self) -> None:
         self.text.say("What is worked out is kept in temporary tables.")

@@ -27,7 +27,8 @@ def open_script(text: Text, settings: Settings, target: Table, tables: Sequence[
     first, second = map(sql.Literal, lock_key(target.oid))
     text.refuse(SQL["not_alone"].format(first=first, second=second), _ANOTHER_RUN)
     ordered = sorted(tables, key=lambda table: table.oid)
-    text.run(SQL["lock_tables"].format(tables=comma(ident(table.schema, table.name) for table in ordered)))
+    text.block(SQL["lock_tables"], tables=comma(ident(table.schema, table.name) for table in ordered))
+    text.refuse_if(sql.SQL("pg_catalog.current_setting('track_counts') <> 'on'"), _BLIND)
 
 
 def require_same(text: Text, connection: Connection[Any], queries: Iterable[Fragment]) -> None:
@@ -60,6 +61,11 @@ _ANOTHER_RUN = Reason(
     problem="another run is going on over this table",
     way_on="wait for its end, then run the script again",
     code="another_run",
+)
+_BLIND = Reason(
+    problem="track_counts is off: what triggers and cascades do to other rows cannot be seen",
+    way_on="switch it on for this database, then run the script again",
+    code="track_counts",
 )
 CHANGED = Reason(
     problem="the tables are not as they were when this script was rendered, or this is another database",

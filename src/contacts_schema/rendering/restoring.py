@@ -25,8 +25,8 @@ _OP, _BATCH = sql.SQL('"~undoing".id'), sql.SQL('"~undoing".batch')
 class Restoring:
     """Writes the restore of one table into a script whose tables are locked."""
 
-    def __init__(self, connection: Connection[Any], settings: Settings, target: Table, text: Text) -> None:
-        self.connection, self.settings, self.text = connection, settings, text
+    def __init__(self, connection: Connection[Any], settings: Settings, target: Table) -> None:
+        self.connection, self.settings = connection, settings
         self.store = Store(connection, settings.private_schema)
         self.of_table = {"source": target.oid, "source_schema": target.schema, "source_name": target.name}
 
@@ -39,18 +39,18 @@ class Restoring:
         """A value that changes with the shape of what is archived."""
         return SQL["archived"].format(schema=self._schema)
 
-    def write(self) -> None:
+    def write(self, text: Text) -> None:
         """Bring back, and tell."""
         for prepared in (SQL["create_told"], RESTORE["create_left"], RESTORE["create_found"], SQL["create_seen"]):
-            self.text.run(prepared.format())
+            text.run(prepared.format())
         resting = [_without_ours(table) for table in self.tables]
         for statement in disabling(resting):
-            self.text.run(statement)
-        self.text.run(SQL["restore"].format(ops=self._ops(), cases=sql.SQL("").join(self._cases()), **self._finishing()))
+            text.run(statement)
+        text.block(SQL["restore"], ops=self._ops(), cases=sql.SQL("").join(self._cases()), **self._finishing())
         for statement in enabling(resting):
-            self.text.run(statement)
-        self._clean()
-        self.text.run(SQL["told"].format())
+            text.run(statement)
+        self._clean(text)
+        text.run(SQL["told"].format())
 
     @property
     def _schema(self) -> sql.Identifier:
@@ -127,23 +127,24 @@ class Restoring:
             changed=literal(CHANGED.said),
         )
 
-    def _clean(self) -> None:
+    def _clean(self, text: Text) -> None:
         """Drop what is empty; the schema too, once nothing of any run is left in it."""
-        self.text.run(RESTORE["finish_runs"].format(schema=self._schema), **self.of_table)
+        text.run(RESTORE["finish_runs"].format(schema=self._schema), **self.of_table)
         for source in self.store.sources.values():
             parts: dict[str, Fragment] = {"relation": source.relation}
             self._if(
+                text,
                 self._statement("is_done_with", parts=parts, id=source.id),
                 [self._statement("drop_relation", parts=parts), self._statement("forget_relation", id=source.id)],
             )
         in_use = template("SELECT NOT ({})").format(embedded(template("SELECT used FROM ({}) AS u").format(self._in_use())))
-        self._if(in_use, [self._statement("drop_schema")])
+        self._if(text, in_use, [self._statement("drop_schema")])
 
     def _in_use(self) -> Fragment:
         return self._statement("in_use", parts={}, schema=self.settings.private_schema)
 
-    def _if(self, condition: Fragment, statements: Sequence[Fragment]) -> None:
-        self.text.run(SQL["if"].format(condition=condition, statements=sql.SQL(";\n").join(statements)))
+    def _if(self, text: Text, condition: Fragment, statements: Sequence[Fragment]) -> None:
+        text.block(SQL["if"], condition=condition, statements=sql.SQL(";\n").join(statements))
 
 
 def _without_ours(table: Table) -> Table:

@@ -8,11 +8,12 @@ from psycopg import sql
 
 from ..compose import Fragment, literal
 from ..errors import Reason
+from ..settings import Settings
 from ..sql import load
 
 SQL = load("rendering")
 _VALUE = re.compile(r"%%|%\((\w+)\)s")
-_BLOCK = re.compile(r"^DO (\$\w+\$)$", re.MULTILINE)
+_BLOCK = re.compile(r"^DO (\$\w+\$)", re.MULTILINE)
 
 
 def text_of(statement: Fragment | bytes, **values: Any) -> str:
@@ -47,10 +48,16 @@ def _requoted(text: str) -> str:
 
 
 class Text:
-    """The script so far."""
+    """One part of a script: what ``settings``' table is to go through under this ``name``.
 
-    def __init__(self) -> None:
+    A client may go on after an error, with a savepoint before each statement. So every block asks whether the one before
+    it has passed, and the commit fails where the last one has not.
+    """
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self._name, self._passed = literal(f"{settings.schema}.{settings.table}: {name}"), 0
         self._parts: list[str] = []
+        self.run(SQL["begin_part"].format(name=self._name))
 
     def __str__(self) -> str:
         return "\n\n".join(self._parts)
@@ -63,10 +70,21 @@ class Text:
         """Add a statement."""
         self._parts.append(f"{_requoted(text_of(statement, **values))};")
 
+    def block(self, template: sql.SQL, **parts: Fragment) -> None:
+        """Add a block, which has a place for what is asked ``before`` it and noted ``after`` it."""
+        passed = {"name": self._name, "passed": sql.Literal(self._passed)}
+        self._passed += 1
+        self.run(template.format(before=SQL["passed"].format(**passed), after=SQL["note"].format(**passed), **parts))
+
     def refuse(self, found: Fragment, reason: Reason) -> None:
         """Stop where ``found``, a query for a number of rows, finds any; ``{rows}`` in the problem is that number."""
-        self.run(SQL["refuse"].format(found=found, problem=literal(reason.problem), way_on=literal(reason.way_on)))
+        self.block(SQL["refuse"], found=found, problem=literal(reason.problem), way_on=literal(reason.way_on))
 
     def refuse_if(self, condition: Fragment, reason: Reason) -> None:
         """Stop where a condition holds."""
         self.refuse(sql.SQL("SELECT ({})::int").format(condition), reason)
+
+    def end(self) -> str:
+        """Note that everything has passed; gives the whole."""
+        self.block(SQL["end_part"], name=self._name)
+        return str(self)

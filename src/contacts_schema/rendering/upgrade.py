@@ -6,13 +6,15 @@ from psycopg import Connection, sql
 
 from ..archive import closing_of
 from ..blanks import Blanks
-from ..compose import comma, ident, template
+from ..compose import template
 from ..errors import Reason, Refused
 from ..preview.look import preview
 from ..report import Silent
 from ..run import Run
 from ..settings import Settings
+from ..survey import blank_phones
 from .archive import PlannedArchive
+from .constraint import add_constraint
 from .merging import Merging
 from .opening import at_home, catalog_of, look_alikes, open_script, require_same
 from .text import SQL, Text
@@ -35,27 +37,25 @@ class UpgradeScript:
 
     def merge(self) -> str:
         """Locks, checks and the merge."""
-        text = Text()
+        text = Text("merge", self.settings)
         self._open(text)
         if self.run.plan.constrained:
             text.say(f"{self.settings.constraint} is there already: nothing is to be merged.")
-            return str(text)
+            return text.end()
         text.say("The archive, closed to everybody but its owner.")
         archive = PlannedArchive(self.connection, self.settings.private_schema, text)
         archive.ensure()
-        if self.run.blanks is not None and self.settings.blank_phones == "null":
-            _empty(self.run.blanks, archive, text)
+        if self.run.blanks is not None:
+            (_empty if self.settings.blank_phones == "null" else _refuse_blanks)(self.run.blanks, archive, text)
         Merging(self.connection, self.run.plan, archive, text).write()
-        return str(text)
+        return text.end()
 
     def constrain(self) -> str:
         """The constraint, where no duplicate is left."""
-        text, table = Text(), self.run.table
-        if not self.run.plan.constrained:
-            columns = comma(ident(table.by_number[n].name) for n in self.run.plan.key)
-            names = {"table": ident(table.schema, table.name), "name": ident(self.settings.constraint)}
-            text.run(SQL["add_constraint"].format(columns=columns, **names))
-        return str(text)
+        text, plan = Text("constraint", self.settings), self.run.plan
+        if not plan.constrained:
+            add_constraint(text, self.settings, [self.run.table.by_number[n].name for n in plan.key])
+        return text.end()
 
     def _open(self, text: Text) -> None:
         tree = self.run.plan.tree
@@ -73,6 +73,11 @@ def refuse_begun(run: Run) -> None:
     indexes = [i for i in run.table.indexes if i.name in names and i.constraint is None]
     if indexes or run.guard.is_there() or run.forwarding.standing():
         raise Refused([BEGUN])
+
+
+def _refuse_blanks(blanks: Blanks, _: PlannedArchive, text: Text) -> None:
+    found = SQL["count"].format(found=SQL["blanks"].format(table=blanks.target, blank=blanks.blanks()))
+    text.refuse(found, blank_phones(blanks.table, blanks.table.by_number[blanks.phone], "{rows}"))
 
 
 def _empty(blanks: Blanks, archive: PlannedArchive, text: Text) -> None:

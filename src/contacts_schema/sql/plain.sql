@@ -9,6 +9,7 @@ DECLARE
     "~names" text;
     "~rows" bigint;
 BEGIN
+    {before};
     IF "~target" IS NULL THEN
         RAISE EXCEPTION 'there is no table %%', "~label" USING HINT = 'set schema and table, or connect to another database';
     END IF;
@@ -22,6 +23,11 @@ BEGIN
     IF "~names" IS NOT NULL THEN
         RAISE EXCEPTION '%% has no column %%', "~label", "~names" USING HINT = 'set workspace_column and phone_column';
     END IF;
+    SELECT pg_catalog.string_agg(t.tgname, ', ') INTO "~names" FROM pg_catalog.pg_trigger AS t
+    WHERE t.tgrelid = "~target" AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype::int & 8 > 0;
+    IF "~names" IS NOT NULL OR EXISTS (SELECT FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = "~target") THEN
+        RAISE EXCEPTION 'a trigger or a rule of %% is at work where rows are removed: %%', "~label", coalesce("~names", 'a rule') USING HINT = "~render";
+    END IF;
     IF pg_catalog.to_regnamespace(pg_catalog.quote_ident({private_schema})) IS NOT NULL
        OR EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
                   WHERE n.nspname = {schema} AND c.relname = {constraint}) THEN
@@ -34,7 +40,7 @@ BEGIN
     FROM pg_catalog.pg_constraint AS k LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND k.conkey = ARRAY[a.attnum]
     JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE k.contype = 'f' AND k.confrelid = "~target"
-      AND (a.attname IS NULL OR pg_catalog.concat_ws('.', n.nspname, c.relname, a.attname) <> ALL ("~known")
+      AND (a.attname IS NULL OR pg_catalog.to_json(ARRAY[n.nspname, c.relname, a.attname]::text[])::text <> ALL ("~known")
            OR NOT EXISTS (SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = k.confrelid AND i.indisprimary AND i.indkey[0] = k.confkey[1]));
     IF "~names" IS NOT NULL THEN
         RAISE EXCEPTION '%% is referred to by what this script does not know: %%', "~label", "~names"
@@ -42,14 +48,15 @@ BEGIN
     END IF;
     SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', n.schema, n.name, n."column"), ', ') INTO "~names" FROM ({look_alikes}) AS n
     WHERE ({named} OR n.type_column IS NOT NULL) AND pg_catalog.cardinality(n.parents) = 0
-      AND pg_catalog.concat_ws('.', n.schema, n.name, n."column") <> ALL ("~known" || {ignored}::text[]);
+      AND pg_catalog.to_json(ARRAY[n.schema, n.name, n."column"]::text[])::text <> ALL ("~known" || {ignored}::text[]);
     IF "~names" IS NOT NULL THEN
         RAISE EXCEPTION '%% may refer to %% without a foreign key', "~names", "~label" USING HINT = 'declare it in references, or set ignore_references';
     END IF;
-    SELECT pg_catalog.string_agg(u.name, ', ') INTO "~names" FROM pg_catalog.unnest("~known") AS u(name)
+    SELECT pg_catalog.string_agg((SELECT pg_catalog.string_agg(j.part, '.') FROM pg_catalog.json_array_elements_text(u.name::json) AS j(part)), ', ')
+    INTO "~names" FROM pg_catalog.unnest("~known") AS u(name)
     WHERE NOT EXISTS (
         SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
-        WHERE pg_catalog.concat_ws('.', n.nspname, c.relname, a.attname) = u.name AND c.relkind = 'r' AND NOT a.attisdropped AND c.oid <> "~target"
+        WHERE pg_catalog.to_json(ARRAY[n.nspname, c.relname, a.attname]::text[])::text = u.name AND c.relkind = 'r' AND NOT a.attisdropped AND c.oid <> "~target"
           AND EXISTS (SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary)
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS h WHERE c.oid IN (h.inhrelid, h.inhparent))
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)
@@ -59,15 +66,20 @@ BEGIN
                           AND (k.confrelid <> "~target" OR pg_catalog.cardinality(k.conkey) > 1))
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS g WHERE g.attrelid = c.oid AND g.attgenerated <> '')
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
-                          AND t.tgtype::int & 3 = 3 AND t.tgtype::int & 16 > 0));
+                          AND t.tgtype::int & 16 > 0)
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid IN (c.oid, "~target") AND t.tgisinternal AND t.tgenabled = 'D')
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = c.oid)
+          AND a.atttypid = (SELECT k.atttypid FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_attribute AS k ON k.attrelid = i.indrelid AND k.attnum = i.indkey[0]
+                            WHERE i.indrelid = "~target" AND i.indisprimary));
     IF "~names" IS NOT NULL THEN
-        RAISE EXCEPTION 'more is to be known of %%: a unique key, a trigger, a generated column or another reference goes with it, or it is not there', "~names"
+        RAISE EXCEPTION 'more is to be known of %%: a unique key, a trigger, a rule, a generated column, another type or another reference goes with it, or it is not there', "~names"
               USING HINT = "~render";
     END IF;
     EXECUTE pg_catalog.format('SELECT count(*) FROM %%s WHERE pg_catalog.btrim(%%I::text, E'' \t\n\x0b\f\r'') = ''''', "~target", {phone}) INTO "~rows";
     IF "~rows" > 0 THEN
         RAISE EXCEPTION '%% rows of %% have a blank phone', "~rows", "~label" USING HINT = 'clean them by hand, or ' || "~render" || ' and blank_phones = null';
     END IF;
+    {after};
 END $plain$
 
 -- name: lock
@@ -76,12 +88,14 @@ DO $lock$
 DECLARE
     "~name" text;
 BEGIN
+    {before};
     FOR "~name" IN
         SELECT DISTINCT t.oid::regclass::text FROM pg_catalog.pg_class AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace
-        WHERE pg_catalog.concat_ws('.', n.nspname, t.relname) = ANY ({tables}::text[]) ORDER BY 1
+        WHERE pg_catalog.to_json(ARRAY[n.nspname, t.relname]::text[])::text = ANY ({tables}::text[]) ORDER BY 1
     LOOP
         EXECUTE pg_catalog.format('LOCK TABLE %%s IN SHARE ROW EXCLUSIVE MODE', "~name");
     END LOOP;
+    {after};
 END $lock$
 
 -- name: merge
@@ -103,6 +117,8 @@ DECLARE
     "~rows" bigint;
     "~gone" bigint;
 BEGIN
+    {before};
+    {after};
     SELECT a.attnum AS number, a.attname AS name INTO "~key" FROM pg_catalog.pg_index AS i
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] WHERE i.indrelid = "~target" AND i.indisprimary;
     IF "~order" IS NULL THEN
@@ -113,7 +129,8 @@ BEGIN
           UNION ALL
             SELECT pg_catalog.format('coalesce(%%I, false)', a.attname), 100 + u.place FROM pg_catalog.pg_attribute AS a
             JOIN pg_catalog.unnest({flags}::text[]) WITH ORDINALITY AS u(name, place) ON u.name = a.attname
-            WHERE a.attrelid = "~target" AND NOT a.attisdropped AND a.atttypid = 'bool'::regtype
+            JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+            WHERE a.attrelid = "~target" AND NOT a.attisdropped AND coalesce(nullif(t.typbasetype, 0), t.oid) = 'bool'::regtype
           UNION ALL
             (SELECT pg_catalog.quote_ident(a.attname), 200 FROM pg_catalog.pg_attribute AS a
              JOIN pg_catalog.unnest({created}::text[]) WITH ORDINALITY AS u(name, place) ON u.name = a.attname
@@ -143,7 +160,7 @@ BEGIN
                pg_catalog.array_agg(a.attnum::int ORDER BY a.attnum) AS numbers, pg_catalog.array_agg(a.attname::text ORDER BY a.attnum) AS names
         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
         JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
-        WHERE pg_catalog.concat_ws('.', n.nspname, c.relname, a.attname) = ANY ({known}::text[])
+        WHERE pg_catalog.to_json(ARRAY[n.nspname, c.relname, a.attname]::text[])::text = ANY ({known}::text[])
         GROUP BY c.oid, n.nspname, c.relname, i.indkey ORDER BY c.oid
     LOOP
         "~name" := pg_catalog.left('journal_' || (cardinality("~relations") + 1) || '_' || "~child".name, 40);

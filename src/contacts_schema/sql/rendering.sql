@@ -9,23 +9,67 @@ SET LOCAL client_min_messages = warning;
 SET LOCAL jit = off;
 SET LOCAL work_mem = '64MB';
 SET LOCAL search_path = {schema};
-SET LOCAL "contacts_schema.merging" = 'on';
-SET CONSTRAINTS ALL IMMEDIATE
+SET LOCAL "contacts_schema.merging" = 'on'
+
+-- name: begin_part
+-- A client may go on after an error. Then the commit fails, as long as not everything has passed.
+DO $part$ BEGIN
+    IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'the transaction is not READ COMMITTED: it would not see what others wrote before they were locked out'
+              USING HINT = 'SET default_transaction_isolation = ''read committed'', then run the script again';
+    END IF;
+    CREATE TEMPORARY TABLE IF NOT EXISTS "~parts" (name text NOT NULL, passed int NOT NULL, ended boolean NOT NULL) ON COMMIT DROP;
+    CREATE OR REPLACE FUNCTION pg_temp."~ended"() RETURNS trigger LANGUAGE plpgsql AS $ended$ BEGIN
+        IF NOT (SELECT p.ended FROM pg_temp."~parts" AS p WHERE p.name = NEW.name) THEN
+            RAISE EXCEPTION 'a statement of this script has failed, so that nothing of it was done';
+        END IF;
+        RETURN NULL;
+    END $ended$;
+    IF NOT EXISTS (SELECT FROM pg_temp."~parts") THEN
+        -- Every other check is made as the script goes.
+        SET CONSTRAINTS ALL IMMEDIATE;
+        CREATE CONSTRAINT TRIGGER "~ended" AFTER INSERT ON pg_temp."~parts" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp."~ended"();
+        SET CONSTRAINTS pg_temp."~ended" DEFERRED;
+    END IF;
+    INSERT INTO pg_temp."~parts" VALUES ({name}, 0, false);
+END $part$
+
+-- name: passed
+IF (SELECT p.passed FROM pg_temp."~parts" AS p WHERE p.name = {name}) IS DISTINCT FROM {passed} THEN
+        RAISE EXCEPTION 'an earlier statement of this script has failed';
+    END IF
+
+-- name: note
+UPDATE pg_temp."~parts" AS p SET passed = {passed} + 1 WHERE p.name = {name}
+
+-- name: end_part
+DO $end$ BEGIN
+    {before};
+    {after};
+    UPDATE pg_temp."~parts" AS p SET ended = true WHERE p.name = {name};
+END $end$
 
 -- name: refuse
 DO $refuse$
 DECLARE
-    "~rows" bigint := ({found});
+    "~rows" bigint;
 BEGIN
+    {before};
+    "~rows" := ({found});
     IF "~rows" > 0 THEN
         RAISE EXCEPTION USING HINT = {way_on},
             MESSAGE = pg_catalog.replace({problem}, '{{rows}}', CASE "~rows" WHEN 1 THEN '1 row' ELSE "~rows" || ' rows' END);
     END IF;
+    {after};
 END $refuse$
 
 -- name: lock_tables
 -- Lock: SHARE ROW EXCLUSIVE. Nobody writes to these tables until the end; everybody may read.
-LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE
+DO $lock$ BEGIN
+    {before};
+    LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE;
+    {after};
+END $lock$
 
 -- name: not_alone
 SELECT (NOT pg_catalog.pg_try_advisory_xact_lock({first}, {second}))::int
@@ -109,9 +153,20 @@ SELECT (SELECT count(DISTINCT "~n") FROM pg_temp."~work") AS groups_merged, (SEL
 -- Lock: ACCESS EXCLUSIVE until the end: the index is built while readers wait, too.
 ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE ({columns})
 
+-- name: constraint_is_there
+EXISTS (SELECT FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = {schema} AND c.relname = {table} AND k.conname = {name} AND k.contype = 'u')
+
 -- name: drop_constraint
 -- Lock: ACCESS EXCLUSIVE until the end.
 ALTER TABLE {table} DROP CONSTRAINT {name}
+
+-- name: do
+DO $do$ BEGIN
+    {before};
+    {statement};
+    {after};
+END $do$
 
 -- name: archive_exists
 SELECT pg_catalog.to_regclass({op}) IS NOT NULL
@@ -149,6 +204,7 @@ DECLARE
     "~found" record;
     "~why" text;
 BEGIN
+    {before};
     FOR "~undoing" IN {ops}
     LOOP
         IF "~batch" IS DISTINCT FROM "~undoing".batch THEN
@@ -178,6 +234,7 @@ BEGIN
             {finish_batch};
         END IF;
     END IF;
+    {after};
 EXCEPTION WHEN integrity_constraint_violation OR data_exception THEN
     -- Said without the row's values.
     GET STACKED DIAGNOSTICS "~why" = CONSTRAINT_NAME;
@@ -247,9 +304,11 @@ EXISTS (SELECT FROM pg_temp."~left_relations" AS l WHERE l.relation = {relation}
 
 -- name: if
 DO $if$ BEGIN
+    {before};
     IF ({condition}) THEN
         {statements};
     END IF;
+    {after};
 END $if$
 
 -- name: told
