@@ -21,6 +21,7 @@ from sandbox.server_databases import EMPTY, database, filled_template
 
 ROOT = Path(__file__).parents[1]
 ALEMBIC_SECONDS = 120
+LONG = {"faults", "properties", "test_kills.py", "test_writers.py"}
 
 CHOICE = pytest.StashKey[servers.Choice]()
 
@@ -53,7 +54,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Nothing skips: what this way cannot run is not collected, and the other way fails where it cannot."""
     out = [] if _has_icu(config) else [item for item in items if item.get_closest_marker("icu")]
     config.hook.pytest_deselected(items=out)
-    items[:] = [item for item in items if item not in out]
+    left_out = set(out)
+    # What takes longest begins first: begun last, one process would run it while the others have nothing left.
+    items[:] = sorted((item for item in items if item not in left_out), key=lambda item: not LONG & set(item.path.parts))
 
 
 def _has_icu(config: pytest.Config) -> bool:
