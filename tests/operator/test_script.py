@@ -85,6 +85,16 @@ def test_it_is_taken_back_by_a_script(crm_url):
     assert rows(crm_url, "TABLE alembic_version") == []
 
 
+def test_how_much_was_merged_is_told(psql_command, database_url):
+    execute(
+        database_url,
+        "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text, referred_by int REFERENCES contacts)",
+        "INSERT INTO contacts VALUES (1, 1, '5', NULL), (2, 1, '5', NULL), (3, 1, '6', 2)",
+    )
+    done = psql_command(database_url, rendered(database_url, *UP, CONTACTS_SCHEMA_REFERENCES=""))
+    assert re.search(r"groups_merged \| rows_merged \n[-+]+\n +1 \| +1\n", done.stdout)
+
+
 def test_it_is_taken_back_online(upgraded, crm_url):
     before, made = snapshot(crm_url), structure(crm_url)
     paste(crm_url, rendered(crm_url, *UP))

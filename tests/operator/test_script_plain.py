@@ -175,6 +175,13 @@ def test_settings_that_want_a_look_are_refused(name, value):
     assert "set it, so that the tables can be looked at" in done.stderr
 
 
+def test_that_nothing_was_looked_at_is_said():
+    assert (
+        "DATABASE_URL is not set: the script is rendered without a look"
+        in render("", *UP, CONTACTS_SCHEMA_REFERENCES="").stderr
+    )
+
+
 def test_a_downgrade_wants_a_look():
     done = render("", *DOWN)
     assert (done.returncode, done.stdout) == (1, "")

@@ -1,5 +1,6 @@
 """What `--sql` makes of a directive: its part of the script, written where Alembic writes the rest."""
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,6 +18,11 @@ from contacts_schema.settings import Settings
 from contacts_schema.url import VARIABLE, database_url
 from contacts_schema.wording import named_errors
 
+_LOGGER: Final = logging.getLogger("alembic.contacts_schema")
+_UNSEEN: Final = (
+    "%s is not set: the script is rendered without a look at the tables, and stops where there is more "
+    "than the settings tell"
+)
 # What one script already does, by table: a second directive goes on where the first one ended.
 _begun: Final[WeakKeyDictionary[MigrationContext, set[tuple[str, str]]]] = WeakKeyDictionary()
 
@@ -46,6 +52,8 @@ def _plain(directive: str, settings: Settings, begun: bool) -> str:
     if directive not in ("merge_duplicates", "create_unique_constraint_online"):
         raise OfflineUnavailable
     script = PlainScript(settings)
+    if not begun:
+        _LOGGER.warning(_UNSEEN, VARIABLE)
     if directive == "merge_duplicates":
         return script.merge()
     return script.constrain() if begun else f"{script.merge()}\n\n{script.constrain()}"

@@ -147,7 +147,7 @@ SELECT FROM {table} WHERE {blank}
 SELECT count(*) FROM ({found}) AS "~found"
 
 -- name: summary
-SELECT (SELECT count(DISTINCT "~n") FROM pg_temp."~work") AS groups_merged, (SELECT count(*) FROM {rows}) AS rows_merged
+SELECT (SELECT count(DISTINCT "~n") FROM pg_temp."~work") AS groups_merged, (SELECT count(*) FROM {rows} WHERE "~keeper" IS NOT NULL) AS rows_merged
 
 -- name: add_constraint
 -- Lock: ACCESS EXCLUSIVE until the end: the index is built while readers wait, too.
