@@ -41,6 +41,20 @@ def test_soft_references_written_past_the_triggers_are_led_to_the_survivor(datab
     assert report.notes == ("1 rows of public.calls were led to survivors afterwards",)
 
 
+def test_a_soft_reference_to_a_new_row_under_an_old_id_is_not_led_away(database_url):
+    reference = Reference(table="calls", column="contact_id")
+    run(database_url, CONTACTS, "CREATE TABLE calls (id int PRIMARY KEY, contact_id bigint)")
+    merge(database_url, references=(reference,))
+    run(
+        database_url,
+        "INSERT INTO contacts VALUES (2, 1, '+15550009', 'somebody new')",
+        "INSERT INTO calls VALUES (1, 2)",
+    )
+    report = constrain(database_url, references=(reference,))
+    assert query(database_url, "SELECT contact_id FROM calls") == [(2,)]
+    assert report.notes == ()
+
+
 def test_a_keyless_child_with_a_referenced_unique_key_is_no_obstacle(database_url):
     """forward.py asked for an archive of a table that cannot have one."""
     run(
