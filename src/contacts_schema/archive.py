@@ -1,7 +1,7 @@
 """The private schema: rows that were removed, whole, and a journal of what was changed in rows that stayed."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -132,14 +132,20 @@ class Archive:
         columns: list[Fragment],
         shape: str,
     ) -> Relation:
-        name = relation_name(kind, self._scalar("next_relation"), table)
-        for statement in self.creating(name, kind, table, columns):
+        name = relation_name(kind, self._next_number(), table)
+        for statement in self._creating(name, kind, table, columns):
             self._run(statement)
         self.close()
-        added = self._scalar("add_relation", **registered(name, kind, table, numbers, moving, shape))
+        added = self._register(registered(name, kind, table, numbers, moving, shape))
         return Relation(id=added, kind=kind, name=name, numbers=numbers, moving=moving)
 
-    def creating(self, name: str, kind: str, table: Table, columns: list[Fragment]) -> Iterator[sql.Composed]:
+    def _next_number(self) -> int:
+        return int(self._scalar("next_relation"))
+
+    def _register(self, noted: Mapping[str, Any]) -> int:
+        return int(self._scalar("add_relation", **noted))
+
+    def _creating(self, name: str, kind: str, table: Table, columns: list[Fragment]) -> Iterator[sql.Composed]:
         """The statements that create an archive or journal table, not yet closed to others."""
         relation, source = self.table(name), ident(table.schema, table.name)
         yield _SQL["create_table"].format(table=relation, columns=comma(columns), source=source)
@@ -148,10 +154,6 @@ class Archive:
             keys = comma(ident(table.by_number[n].name) for n in table.primary_key)
             yield _SQL["index_table"].format(table=relation, columns=keys)
         yield _secure(self.schema, name)
-
-    def registering(self) -> sql.Composed:
-        """The statement that notes such a table; takes what :func:`registered` gives."""
-        return _SQL["add_relation"].format(schema=ident(self.schema))
 
     def begin_run(self, table: Table, settings: Settings) -> int:
         """Note that a run begins; nothing is ever read back from it but its time and the settings it had."""
@@ -190,6 +192,11 @@ def secured(schema: str) -> Iterator[sql.Composed]:
     """The statements that let nobody but the owner see a row of the registry."""
     for name in ("run", "batch", "relation", "op"):
         yield _secure(schema, name)
+
+
+def registering(schema: str) -> sql.Composed:
+    """The statement that notes an archive or journal table; takes what :func:`registered` gives."""
+    return _SQL["add_relation"].format(schema=ident(schema))
 
 
 def closing_of(schema: str) -> sql.Composed:

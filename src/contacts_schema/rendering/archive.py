@@ -1,10 +1,11 @@
 """The archive as a script makes it: what is there already is used, the rest is planned."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
-from ..archive import Archive, Relation, closing_of, registered, registry_of, relation_name, run_of, secured
+from ..archive import Archive, Relation, registering, registry_of, run_of, secured
 from ..catalog.facts import Table
 from ..compose import Fragment, ident, literal
 from ..settings import Settings
@@ -17,13 +18,13 @@ class PlannedArchive(Archive):
     def __init__(self, connection: Connection[Any], schema: str, text: Text) -> None:
         super().__init__(connection, schema)
         self.text, self._there = text, self.exists()
-        self._next = int(self._scalar("next_relation")) if self._there else 1
+        self._number = super()._next_number() - 1 if self._there else 0
 
     def ensure(self) -> None:
         if not self._there:
             for statement in (*registry_of(self.schema), *secured(self.schema)):
-                self.text.run(statement)
-        self.text.run(closing_of(self.schema))
+                self._run(statement)
+        self.close()
         self.text.run(SQL["create_script"].format())
 
     def note(self, batch: str, table: Table, settings: Settings, work: Fragment) -> None:
@@ -49,18 +50,14 @@ class PlannedArchive(Archive):
     def _found(self, kind: str, table: Table, shape: str) -> dict[str, Any] | None:
         return super()._found(kind, table, shape) if self._there else None
 
-    def _create(
-        self,
-        kind: str,
-        table: Table,
-        numbers: tuple[int, ...],
-        moving: tuple[int, ...],
-        columns: list[Fragment],
-        shape: str,
-    ) -> Relation:
-        name, self._next = relation_name(kind, self._next, table), self._next + 1
-        for statement in self.creating(name, kind, table, columns):
-            self.text.run(statement)
-        self.text.run(closing_of(self.schema))
-        self.text.run(self.registering(), **registered(name, kind, table, numbers, moving, shape))
-        return Relation(id=0, kind=kind, name=name, numbers=numbers, moving=moving)
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _run(self, statement: sql.Composed) -> None:
+        self.text.run(statement)
+
+    def _register(self, noted: Mapping[str, Any]) -> int:
+        """The number that the server will give is looked up by the name."""
+        self.text.run(registering(self.schema), **noted)
+        return 0

@@ -39,8 +39,7 @@ def render(context: MigrationContext, directive: str, settings: Settings) -> Non
         else _plain(directive, settings, table in begun)
     )
     begun.add(table)
-    if script:
-        context.impl.static_output(script)
+    context.impl.static_output(script)
 
 
 def _looking(directive: str, settings: Settings, begun: bool) -> str:
@@ -54,31 +53,18 @@ def _plain(directive: str, settings: Settings, begun: bool) -> str:
     script = PlainScript(settings)
     if not begun:
         _LOGGER.warning(_UNSEEN, VARIABLE)
-    if directive == "merge_duplicates":
-        return script.merge()
+    return script.merge() if directive == "merge_duplicates" else _constrain(script, begun)
+
+
+def _constrain(script: UpgradeScript | PlainScript, begun: bool) -> str:
     return script.constrain() if begun else f"{script.merge()}\n\n{script.constrain()}"
 
 
-def _merge(connection: psycopg.Connection[Any], settings: Settings, begun: bool) -> str:  # noqa: ARG001
-    return UpgradeScript(connection, settings).merge()
-
-
-def _constrain(connection: psycopg.Connection[Any], settings: Settings, begun: bool) -> str:
-    script = UpgradeScript(connection, settings)
-    return script.constrain() if begun else "\n\n".join(filter(None, (script.merge(), script.constrain())))
-
-
-def _unconstrain(connection: psycopg.Connection[Any], settings: Settings, begun: bool) -> str:  # noqa: ARG001
-    return DowngradeScript(connection, settings).unconstrain()
-
-
-def _restore(connection: psycopg.Connection[Any], settings: Settings, begun: bool) -> str:
-    return DowngradeScript(connection, settings).restore(begun=begun)
-
-
 _SCRIPTS: Final[dict[str, Callable[[psycopg.Connection[Any], Settings, bool], str]]] = {
-    "merge_duplicates": _merge,
-    "create_unique_constraint_online": _constrain,
-    "drop_unique_constraint_online": _unconstrain,
-    "restore_duplicates": _restore,
+    "merge_duplicates": lambda connection, settings, _: UpgradeScript(connection, settings).merge(),
+    "create_unique_constraint_online": lambda connection, settings, begun: _constrain(
+        UpgradeScript(connection, settings), begun
+    ),
+    "drop_unique_constraint_online": lambda connection, settings, _: DowngradeScript(connection, settings).unconstrain(),
+    "restore_duplicates": lambda connection, settings, begun: DowngradeScript(connection, settings).restore(begun=begun),
 }

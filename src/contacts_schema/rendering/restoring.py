@@ -19,7 +19,7 @@ from ..restore.triggers import disabling, enabling
 from ..settings import Settings
 from .text import SQL, Text, embedded
 
-_OP, _BATCH = sql.SQL('"~undoing".id'), sql.SQL('"~undoing".batch')
+_OP, _BATCH = sql.SQL('"~undoing".id'), sql.SQL('"~batch"')
 
 
 class Restoring:
@@ -28,7 +28,7 @@ class Restoring:
     def __init__(self, connection: Connection[Any], settings: Settings, target: Table) -> None:
         self.connection, self.settings = connection, settings
         self.store = Store(connection, settings.private_schema)
-        self.of_table = {"source": target.oid, "source_schema": target.schema, "source_name": target.name}
+        self.of_table: dict[str, Any] = {"source": target.oid, "source_schema": target.schema, "source_name": target.name}
 
     @property
     def tables(self) -> list[Table]:
@@ -46,7 +46,7 @@ class Restoring:
         resting = [_without_ours(table) for table in self.tables]
         for statement in disabling(resting):
             text.run(statement)
-        text.block(SQL["restore"], ops=self._ops(), cases=sql.SQL("").join(self._cases()), **self._finishing())
+        text.block(SQL["restore"], cases=sql.SQL("").join(self._cases()), **self._going_through())
         for statement in enabling(resting):
             text.run(statement)
         self._clean(text)
@@ -59,14 +59,13 @@ class Restoring:
     def _unique(self) -> Sequence[Source]:
         return list({s.table.oid: s for s in self.store.sources.values() if s.table is not None}.values())
 
-    def _ops(self) -> Fragment:
-        return embedded(SQL["ops"].format(schema=self._schema), **self.of_table)
-
-    def _finishing(self) -> dict[str, Fragment]:
+    def _going_through(self) -> dict[str, Fragment]:
         left = embedded(SQL["left_ops"].format())
         return {
-            "finish_ops": self._statement("finish_ops", batch=sql.SQL('"~batch"'), left=left),
-            "finish_batch": self._statement("finish_batch", batch=sql.SQL('"~batch"')),
+            "batches": self._statement("batches", **self.of_table),
+            "ops": self._statement("ops", batch=_BATCH),
+            "finish_ops": self._statement("finish_ops", batch=_BATCH, left=left),
+            "finish_batch": self._statement("finish_batch", batch=_BATCH),
         }
 
     def _statement(self, name: str, *, parts: dict[str, Fragment] | None = None, **values: Any) -> sql.SQL:

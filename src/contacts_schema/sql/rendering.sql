@@ -181,12 +181,6 @@ SELECT DISTINCT o.kind, o.relations FROM {schema}.op AS o JOIN {schema}.batch AS
 WHERE r.source = %(source)s OR (r.source_schema = %(source_schema)s AND r.source_name = %(source_name)s)
 ORDER BY 1, 2
 
--- name: ops
--- Backwards: batch by batch, and in each what was filled, the archived rows, what was moved.
-SELECT o.id, o.batch, o.kind, o.relations FROM {schema}.op AS o JOIN {schema}.batch AS b ON b.id = o.batch JOIN {schema}.run AS r ON r.id = b.run
-WHERE r.source = %(source)s OR (r.source_schema = %(source_schema)s AND r.source_name = %(source_name)s)
-ORDER BY b.id DESC, o.kind = 'move', o.id DESC
-
 -- name: create_told
 CREATE TEMPORARY TABLE "~told" (n bigint GENERATED ALWAYS AS IDENTITY, line text NOT NULL) ON COMMIT DROP
 
@@ -205,35 +199,27 @@ DECLARE
     "~why" text;
 BEGIN
     {before};
-    FOR "~undoing" IN {ops}
+    FOR "~batch" IN {batches}
     LOOP
-        IF "~batch" IS DISTINCT FROM "~undoing".batch THEN
-            -- What is remembered by row number is so for one batch.
-            DELETE FROM pg_temp."~left";
-            DELETE FROM pg_temp."~found";
-            IF "~batch" IS NOT NULL THEN
-                {finish_ops};
-                IF NOT EXISTS (SELECT FROM pg_temp."~left_ops") THEN
-                    {finish_batch};
-                END IF;
+        -- What is remembered by row number is so for one batch.
+        DELETE FROM pg_temp."~left";
+        DELETE FROM pg_temp."~found";
+        DELETE FROM pg_temp."~left_ops";
+        FOR "~undoing" IN {ops}
+        LOOP
+            DELETE FROM pg_temp."~seen";
+            IF false THEN
+                NULL;
+            {cases}
+            ELSE
+                RAISE EXCEPTION 'the archive holds what it did not when this script was rendered' USING HINT = 'render the script again';
             END IF;
-            DELETE FROM pg_temp."~left_ops";
-            "~batch" := "~undoing".batch;
-        END IF;
-        DELETE FROM pg_temp."~seen";
-        IF false THEN
-            NULL;
-        {cases}
-        ELSE
-            RAISE EXCEPTION 'the archive holds what it did not when this script was rendered' USING HINT = 'render the script again';
-        END IF;
-    END LOOP;
-    IF "~batch" IS NOT NULL THEN
+        END LOOP;
         {finish_ops};
         IF NOT EXISTS (SELECT FROM pg_temp."~left_ops") THEN
             {finish_batch};
         END IF;
-    END IF;
+    END LOOP;
     {after};
 EXCEPTION WHEN integrity_constraint_violation OR data_exception THEN
     -- Said without the row's values.
