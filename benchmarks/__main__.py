@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +23,7 @@ from benchmarks.page import HEAD, page, rows
 from benchmarks.ways import OURS, WAYS
 from sandbox.servers import choose, server
 
-DURABLE: Final = {"shared_buffers": "256MB", "max_wal_size": "8GB"}
+DURABLE: Final = {"max_wal_size": "8GB"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,15 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     wanted = list(cases(asked.contacts, asked.duplicates, asked.messages, asked.rate, asked.races))
     found: list[Measured] = []
-    with server(choose(os.environ | {"TEST_SERVER": asked.server}), durable=True, options=DURABLE) as running:
-        say(running.description)
+    options = {**DURABLE, "shared_buffers": asked.shared_buffers}
+    with server(choose(os.environ | {"TEST_SERVER": asked.server}), durable=True, options=options) as running:
+        description = f"{running.description}; shared_buffers {_shared_buffers(running.url)}"
+        say(description)
         for measured in measure(running.url, wanted, asked.ways, repeat=asked.repeat, limit=asked.limit, say=say):
             found.append(measured)
             _complain(measured)
     for case, same in groupby(found, key=lambda m: m.case):
         _print(case, list(same))
     if asked.markdown:
-        _write(asked.markdown, found, running.description, arguments or sys.argv[1:])
+        _write(asked.markdown, found, description, arguments or sys.argv[1:])
     return 0 if all(m.as_promised for m in found if m.way == OURS) else 1
 
 
@@ -58,9 +62,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), help="what to compare", metavar="WAY")
     parser.add_argument("--repeat", type=int, default=1, help="times that each way is taken, in turns")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds that a way may take")
+    parser.add_argument(
+        "--shared-buffers", default=_quarter(), help="the server's own cache; by default a quarter of the memory"
+    )
     parser.add_argument("--server", choices=["embedded", "container", "url"], default="embedded")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the page, and a picture beside it")
     return parser
+
+
+def _shared_buffers(url: str) -> str:
+    with psycopg.connect(url) as connection:
+        ((size,),) = connection.execute("SHOW shared_buffers").fetchall()
+    return str(size)
+
+
+def _quarter() -> str:
+    """What PostgreSQL's documentation recommends to begin with, of this machine's memory."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return f"{memory // 4 // 2**20}MB"
 
 
 def _complain(measured: Measured) -> None:
@@ -86,7 +105,7 @@ def _write(path: Path, found: Sequence[Measured], description: str, arguments: S
         last = {m.way: m for m in found if m.case == shown}
         path.with_suffix(".svg").write_text(chart(list(last.values())), encoding="utf-8")
         picture = (path.with_suffix(".svg").name, shown)
-    command = f"python -m benchmarks {' '.join(arguments)}"
+    command = f"python -m benchmarks {shlex.join(arguments)}"
     path.write_text(page(found, description, command, picture), encoding="utf-8")
 
 

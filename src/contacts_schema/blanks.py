@@ -1,5 +1,6 @@
 """Blank phones are no phone numbers: turns them into NULL, journaled, and goes on doing so by a small trigger."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,10 +11,11 @@ from psycopg.rows import scalar_row
 from .archive import Archive, Relation, key
 from .catalog.facts import Table
 from .compose import Fragment, comma, ident, literal, plain, template
+from .ddl import change_table
 from .merge.root import blank
 from .merge.statements import new, old
 from .report import Progress
-from .retry import patiently, with_lock
+from .retry import patiently
 from .settings import Settings
 from .sql import load
 
@@ -44,12 +46,12 @@ class Blanks:
     def ensure_trigger(self) -> None:
         """From here on no blank phone is stored any more."""
         if not self.is_there():
-            self._with_lock(self._create)
+            self._change(self._create)
 
     def remove_trigger(self) -> None:
         """Let blanks be stored again; nothing where there is no trigger of ours."""
         if self.is_there():
-            self._with_lock(self._drop)
+            self._change(self._drop)
 
     def empty(self, archive: Archive, run: int) -> int:
         """Turn the blanks into NULL, some at a time; gives how many rows changed."""
@@ -105,10 +107,9 @@ class Blanks:
 
     def _create(self) -> None:
         function, trigger = self.creating()
-        with self.connection.transaction():
-            self.connection.execute(function, {})
-            Archive(self.connection, self.settings.private_schema).close()
-            self.connection.execute(trigger, {})
+        self.connection.execute(function, {})
+        Archive(self.connection, self.settings.private_schema).close()
+        self.connection.execute(trigger, {})
 
     def creating(self) -> tuple[sql.Composed, sql.Composed]:
         """The statements that create the function, not yet closed to others, and the trigger."""
@@ -135,9 +136,8 @@ class Blanks:
         )
 
     def _drop(self) -> None:
-        with self.connection.transaction():
-            for statement in self.dropping():
-                self.connection.execute(statement, {})
+        for statement in self.dropping():
+            self.connection.execute(statement, {})
 
     def blanks(self) -> Fragment:
         """The condition that a row's phone is blank."""
@@ -146,5 +146,5 @@ class Blanks:
     def _name(self, number: int) -> sql.Identifier:
         return ident(self.table.by_number[number].name)
 
-    def _with_lock(self, action: Any) -> None:
-        with_lock(self.connection, self.settings, self.progress, f"table {self.table.label}", action)
+    def _change(self, action: Callable[[], None]) -> None:
+        change_table(self.connection, self.settings, self.progress, (self.table.schema, self.table.name), action)

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 
 from .catalog.facts import Table
 from .compose import comma, ident
+from .ddl import change_table
 from .errors import ContactsSchemaError, LockNotAcquired, StatementFailed
 from .report import Progress
 from .retry import is_locked, patiently, with_lock
@@ -82,18 +83,15 @@ class Constraint:
     def drop(self) -> None:
         """Drop the constraint, or the index by its name in whatever state it is."""
         if self.state() is State.ATTACHED:
-            self._with_lock(lambda: self._run("drop_constraint", table=self._target(), name=ident(self.settings.constraint)))
+            self.in_one_change(
+                lambda: self._run("drop_constraint", table=self._target(), name=ident(self.settings.constraint))
+            )
         else:
             self.drop_index(self.settings.constraint)
 
     def in_one_change(self, action: Callable[[], None]) -> None:
         """Run a catalog change on the table as one transaction, with a short lock timeout, again until it gets through."""
-
-        def transaction() -> None:
-            with self.connection.transaction():
-                action()
-
-        self._with_lock(transaction)
+        change_table(self.connection, self.settings, self.progress, (self.table.schema, self.table.name), action)
 
     def drop_index(self, name: str) -> None:
         """Drop an index without holding anybody up; nothing where there is none."""
@@ -139,9 +137,6 @@ class Constraint:
 
     def _patiently(self, action: Callable[[], None], name: str) -> None:
         with_lock(self.connection, self.settings, self.progress, f'index "{name}"', action)
-
-    def _with_lock(self, action: Callable[[], None]) -> None:
-        with_lock(self.connection, self.settings, self.progress, f"table {self.table.label}", action)
 
     def _target(self) -> sql.Identifier:
         return ident(self.table.schema, self.table.name)

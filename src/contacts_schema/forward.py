@@ -1,7 +1,7 @@
 """Leads writers who hold the id of a contact that was merged a moment ago to its survivor."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,9 @@ from psycopg.rows import dict_row, scalar_row
 from .archive import Archive, into
 from .catalog.facts import Table
 from .compose import NOTHING, TRUE, Fragment, comma, every, fragment, ident, literal, plain, template
+from .ddl import change_table
 from .merge.tree import Edge, Tree
 from .report import Progress
-from .retry import with_lock
 from .settings import Settings
 from .sql import load
 
@@ -59,7 +59,7 @@ class Forwarding:
         kept = {there.trigger for there in self.standing()}
         for name, forward in wanted.items():
             if name not in kept:
-                self._with_lock(forward.child.label, forward.put_up)
+                self._change(forward.child.schema, forward.child.name, forward.put_up)
 
     def remove(self) -> None:
         """Take all of them down; nothing where there are none."""
@@ -73,16 +73,15 @@ class Forwarding:
 
     def _take_down(self, there: Standing) -> None:
         def action() -> None:
-            with self.connection.transaction():
-                child = ident(there.schema, there.name)
-                self.connection.execute(_SQL["drop_trigger"].format(trigger=ident(there.trigger), child=child), {})
-                function = ident(self.settings.private_schema, there.function)
-                self.connection.execute(_SQL["drop_function"].format(function=function), {})
+            child = ident(there.schema, there.name)
+            self.connection.execute(_SQL["drop_trigger"].format(trigger=ident(there.trigger), child=child), {})
+            function = ident(self.settings.private_schema, there.function)
+            self.connection.execute(_SQL["drop_function"].format(function=function), {})
 
-        self._with_lock(f"{there.schema}.{there.name}", action)
+        self._change(there.schema, there.name, action)
 
-    def _with_lock(self, label: str, action: Any) -> None:
-        with_lock(self.connection, self.settings, self.progress, f"table {label}", action)
+    def _change(self, schema: str, name: str, action: Callable[[], None]) -> None:
+        change_table(self.connection, self.settings, self.progress, (schema, name), action)
 
     def _wanted(self, tree: Tree) -> list["_Forward"]:
         """One for each reference to a table whose rows can be merged, where we may put a trigger and drop it again."""
@@ -145,23 +144,22 @@ class _Forward:
 
     def put_up(self) -> None:
         child, trigger = ident(self.child.schema, self.child.name), ident(self.trigger)
-        with self.connection.transaction():
-            self._run(
-                "create_function",
-                function=self.function,
-                path=comma([*(ident(schema) for schema in self.path), ident("pg_temp")]),
-                body=literal(self._body),
-            )
-            Archive(self.connection, self.archive_schema).close()
-            self._run(
-                "create_trigger",
-                trigger=trigger,
-                child=child,
-                columns=self._columns(),
-                has_reference=every(template("NEW.{} IS NOT NULL").format(self._child(p.child)) for p in self.edge.pairs),
-                function=self.function,
-            )
-            self._run("comment_trigger", trigger=trigger, child=child, text=literal(self.digest))
+        self._run(
+            "create_function",
+            function=self.function,
+            path=comma([*(ident(schema) for schema in self.path), ident("pg_temp")]),
+            body=literal(self._body),
+        )
+        Archive(self.connection, self.archive_schema).close()
+        self._run(
+            "create_trigger",
+            trigger=trigger,
+            child=child,
+            columns=self._columns(),
+            has_reference=every(template("NEW.{} IS NOT NULL").format(self._child(p.child)) for p in self.edge.pairs),
+            function=self.function,
+        )
+        self._run("comment_trigger", trigger=trigger, child=child, text=literal(self.digest))
 
     def _columns(self) -> Fragment:
         """Where a condition decides, any column may turn the row into a reference."""

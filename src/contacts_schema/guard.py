@@ -11,8 +11,8 @@ from psycopg.rows import dict_row
 from .archive import Archive
 from .catalog.facts import Table
 from .compose import Fragment, comma, every, fragment, ident, literal, plain, template
+from .ddl import change_table
 from .report import Progress
-from .retry import with_lock
 from .settings import Settings
 from .sql import load
 
@@ -54,7 +54,8 @@ class Guard:
     def ensure(self) -> None:
         """Put the guard up where it does not stand as it should."""
         if not self.stands():
-            with_lock(self.connection, self.settings, self.progress, f"table {self.table.label}", self._put_up)
+            table = (self.table.schema, self.table.name)
+            change_table(self.connection, self.settings, self.progress, table, self._put_up)
 
     def remove(self) -> None:
         """Take the guard away, in the caller's transaction."""
@@ -67,16 +68,15 @@ class Guard:
             self._run("drop_trigger", trigger=ident(trigger), table=self.target)
 
     def _put_up(self) -> None:
-        with self.connection.transaction():
-            self._run("create_claims", claims=self.claims)
-            self.connection.execute(template("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(self.claims), {})
-            self._run("create_function", function=self.function, body=literal(self._body))
-            Archive(self.connection, self.settings.private_schema).close()
-            if self.is_there():
-                self._drop_triggers()
-            for name, statement in ((INSERT_TRIGGER, "create_insert_trigger"), (UPDATE_TRIGGER, "create_update_trigger")):
-                self._run(statement, trigger=ident(name), **self._trigger_parts)
-                self._run("comment_trigger", trigger=ident(name), table=self.target, text=literal(self._digest))
+        self._run("create_claims", claims=self.claims)
+        self.connection.execute(template("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(self.claims), {})
+        self._run("create_function", function=self.function, body=literal(self._body))
+        Archive(self.connection, self.settings.private_schema).close()
+        if self.is_there():
+            self._drop_triggers()
+        for name, statement in ((INSERT_TRIGGER, "create_insert_trigger"), (UPDATE_TRIGGER, "create_update_trigger")):
+            self._run(statement, trigger=ident(name), **self._trigger_parts)
+            self._run("comment_trigger", trigger=ident(name), table=self.target, text=literal(self._digest))
 
     @cached_property
     def _trigger_parts(self) -> dict[str, Fragment]:

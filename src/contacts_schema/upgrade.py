@@ -17,7 +17,7 @@ from .merge.worker import Worker
 from .preflight import blocking, preflight, unique
 from .report import Progress, Report, Shared
 from .run import Run
-from .session import beside
+from .session import beside, waiting_long
 from .settings import Settings
 from .workspace import Workspace
 
@@ -106,7 +106,8 @@ class Upgrade(Run):
         for node in self.plan.tree.nodes if self.plan.tree else ():
             if node.table.rows < 0:
                 self.progress.note(f"{node.table.label} has no statistics; analysing it")
-                self.connection.execute(template("ANALYZE {}").format(ident(node.table.schema, node.table.name)), {})
+                with waiting_long(self.connection, self.settings):
+                    self.connection.execute(template("ANALYZE {}").format(ident(node.table.schema, node.table.name)), {})
 
     def _merge_until_none(self, found: Found) -> None:
         """Merge; where the catalog changes meanwhile, plan anew and go on, or refuse."""

@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import Connection
 
 from ..catalog.facts import Table
+from ..ddl import past_vacuum
 from ..report import Progress
 from ..retry import with_lock
 from ..session import IN_BATCH
@@ -41,7 +42,7 @@ class Restore:
             undone = with_lock(self.connection, self.settings, self.progress, "the tables of the archive", undo)
             outcome.add(undone)
             self.progress.advance(1, undone.inserted)
-        # Somebody may be looking something up in the archive, or the server be vacuuming it.
+        # Somebody may be looking something up in the archive.
         with_lock(self.connection, self.settings, self.progress, "the archive", self.clean)
         return outcome
 
@@ -49,12 +50,16 @@ class Restore:
         """Drop what is empty; the schema too, once nothing of any run is left in it."""
         with self.connection.transaction():
             self.store.execute("finish_runs", **self._source_values())
-            for source in self.store.sources.values():
-                if all(self.store.column("is_done_with", relation=source.relation, id=source.id)):
-                    self.store.execute("drop_relation", relation=source.relation)
-                    self.store.execute("forget_relation", id=source.id)
+            done = [source for source in self.store.sources.values() if self._is_done_with(source)]
+            past_vacuum(self.connection, [source.relation for source in done])
+            for source in done:
+                self.store.execute("drop_relation", relation=source.relation)
+                self.store.execute("forget_relation", id=source.id)
             if not any(self.store.column("in_use", schema=self.store.schema)):
                 self.store.execute("drop_schema")
+
+    def _is_done_with(self, source: Source) -> bool:
+        return all(self.store.column("is_done_with", relation=source.relation, id=source.id))
 
     def _undo_batch(self, batch: int) -> Outcome:
         outcome = Outcome()

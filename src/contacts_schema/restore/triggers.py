@@ -8,6 +8,7 @@ from psycopg import Connection, sql
 
 from ..catalog.facts import Table, Trigger
 from ..compose import Fragment, comma, ident, template
+from ..ddl import past_vacuum
 from .sources import SQL
 
 _ENABLE = {"O": "ENABLE TRIGGER", "R": "ENABLE REPLICA TRIGGER", "A": "ENABLE ALWAYS TRIGGER"}
@@ -16,6 +17,7 @@ _ENABLE = {"O": "ENABLE TRIGGER", "R": "ENABLE REPLICA TRIGGER", "A": "ENABLE AL
 def lock(connection: Connection[Any], tables: Iterable[Table]) -> None:
     """Lock what the batch writes to, always in one order; strongly where triggers must rest."""
     ordered = sorted({table.oid: table for table in tables}.values(), key=lambda t: t.oid)
+    past_vacuum(connection, [ident(table.schema, table.name) for table in ordered if _active(table)])
     for table in ordered:
         mode = template("SHARE ROW EXCLUSIVE" if _active(table) else "ROW EXCLUSIVE")
         names: Fragment = comma([ident(table.schema, table.name)])

@@ -1,0 +1,50 @@
+"""Changes to a table's definition under its writers: short attempts at the lock, and past a vacuum that has it."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from psycopg import Connection, sql
+from psycopg.rows import scalar_row
+
+from .compose import comma, ident, template
+from .report import Progress
+from .retry import with_lock
+from .settings import Settings
+
+_LOCK_TIMEOUT = "SELECT pg_catalog.current_setting('lock_timeout')"
+_SET = "SELECT pg_catalog.set_config('lock_timeout', %s, true)"
+# Longer than the server takes to find out who is in the way; milliseconds.
+_LONG_ENOUGH = "SELECT (setting::int + 1000)::text FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
+
+
+def change_table(
+    connection: Connection[Any], settings: Settings, progress: Progress, table: tuple[str, str], action: Callable[[], None]
+) -> None:
+    """Run a change of one table, by schema and name, as a transaction of its own, again until it gets through.
+
+    Raises LockNotAcquired, which names who holds the lock, after ``settings.lock_attempts``.
+    """
+
+    def transaction() -> None:
+        with connection.transaction():
+            past_vacuum(connection, [ident(*table)])
+            action()
+
+    with_lock(connection, settings, progress, f"table {'.'.join(table)}", transaction)
+
+
+def past_vacuum(connection: Connection[Any], tables: Iterable[sql.Identifier]) -> None:
+    """Take a vacuum's own lock on all of these tables, in the caller's transaction.
+
+    Autovacuum yields to whoever has waited for longer than ``deadlock_timeout`` (1 s), which no attempt of
+    ``lock_timeout`` (0.1 s) does: it would keep every one of them out until it is done, on a large table for hours. A
+    writer waits neither for this lock nor behind it, so that here we may wait; and no vacuum begins while we have it.
+    """
+    listed = list(tables)
+    if not listed:
+        return
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        short = cursor.execute(_LOCK_TIMEOUT, {}).fetchone()
+        cursor.execute(_SET, [cursor.execute(_LONG_ENOUGH, {}).fetchone()])
+        cursor.execute(template("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(comma(listed)), {})
+        cursor.execute(_SET, [short])
