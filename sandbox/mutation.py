@@ -41,7 +41,6 @@ TESTS: Final = (
     "tests/operator/test_script.py",
     "tests/migration/test_round_trip.py",
     "tests/migration/test_concurrency.py",
-    "tests/faults/test_vacuum.py",
 )
 GENERATE: Final = """
 from mutmut import __main__ as m

@@ -56,7 +56,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=out)
     left_out = set(out)
     # What takes longest begins first: begun last, one process would run it while the others have nothing left.
-    items[:] = sorted((item for item in items if item not in left_out), key=lambda item: not LONG & set(item.path.parts))
+    shared = hasattr(config, "workerinput")
+    items[:] = sorted(
+        (item for item in items if item not in left_out), key=lambda item: shared and not LONG & set(item.path.parts)
+    )
 
 
 def _has_icu(config: pytest.Config) -> bool:

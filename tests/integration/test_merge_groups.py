@@ -51,7 +51,7 @@ def test_groups_of_every_size(database_url):
 
     report = round_trip(database_url, look, batch_size=7)
 
-    assert (report.groups, report.rows_merged) == (39, 40 * 39 // 2)
+    assert (report.groups, report.rows_merged, report.rows_archived) == (39, 40 * 39 // 2, 40 * 39 // 2)
 
 
 def test_an_order_of_the_users(database_url):
