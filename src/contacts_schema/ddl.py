@@ -13,12 +13,17 @@ from .settings import Settings
 
 _LOCK_TIMEOUT = "SELECT pg_catalog.current_setting('lock_timeout')"
 _SET = "SELECT pg_catalog.set_config('lock_timeout', %s, true)"
-# Longer than the server takes to find out who is in the way; milliseconds.
-_LONG_ENOUGH = "SELECT (setting::int + 1000)::text FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
+# Longer than the server takes to find out who is in the way, and by so little that others' deadlocks are not ours; in
+# milliseconds. Not shorter than any other attempt.
+_LONG_ENOUGH = """
+SELECT least(2147483647, greatest(own.setting::bigint, found.setting::bigint + least(1000, found.setting::bigint)))::text
+FROM pg_catalog.pg_settings AS own, pg_catalog.pg_settings AS found
+WHERE own.name = 'lock_timeout' AND found.name = 'deadlock_timeout'
+"""
 
 
 def change_table(
-    connection: Connection[Any], settings: Settings, progress: Progress, table: tuple[str, str], action: Callable[[], None]
+    connection: Connection[Any], settings: Settings, progress: Progress, table: tuple[str, str], action: Callable[[], object]
 ) -> None:
     """Run a change of one table, by schema and name, as a transaction of its own, again until it gets through.
 

@@ -66,16 +66,16 @@ def with_lock(connection: Connection[Any], settings: Settings, progress: Progres
 
 
 _HOLDERS = """
+-- Another role's session, and autovacuum, show nothing of themselves but for this. First: the list may be cut off.
+SELECT pg_catalog.format('backend %%s (VACUUM)', v.pid) FROM pg_catalog.pg_stat_progress_vacuum AS v
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = v.pid
+WHERE v.datname = pg_catalog.current_database() AND a.backend_type IS DISTINCT FROM 'client backend'
+UNION ALL
 SELECT pg_catalog.format('backend %%s (%%s, %%s, for %%s s)', a.pid, a.usename,
                          a.state, extract(epoch FROM now() - a.xact_start)::int) AS holder
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.pid <> pg_catalog.pg_backend_pid() AND a.datname = pg_catalog.current_database()
   AND a.xact_start < now() - interval '50 ms' AND a.backend_type = 'client backend'
-UNION ALL
--- The other role's sessions show nothing of themselves, but for this.
-SELECT pg_catalog.format('backend %%s (VACUUM)', v.pid) FROM pg_catalog.pg_stat_progress_vacuum AS v
-JOIN pg_catalog.pg_stat_activity AS a ON a.pid = v.pid
-WHERE v.datname = pg_catalog.current_database() AND a.backend_type IS DISTINCT FROM 'client backend'
 UNION ALL
 SELECT pg_catalog.format('prepared transaction %%L', gid) FROM pg_catalog.pg_prepared_xacts
 WHERE database = pg_catalog.current_database()

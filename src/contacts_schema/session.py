@@ -94,7 +94,7 @@ def set_lock_timeout(connection: Connection[Any], milliseconds: int) -> None:
 
 @contextmanager
 def waiting_long(connection: Connection[Any], settings: Settings) -> Iterator[None]:
-    """No lock timeout for what holds nobody up while it waits: a concurrent index build, ANALYZE."""
+    """No lock timeout for CREATE INDEX CONCURRENTLY: it holds nobody up while it waits."""
     set_lock_timeout(connection, 0)
     try:
         yield

@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from psycopg import Connection
 
 from .archive import Archive
 from .compose import ident, template
+from .ddl import change_table
 from .errors import Reason, Refused
 from .merge.batch import Batch, PlanChanged, Terms
 from .merge.passes import Found, Passes, find_groups
@@ -17,7 +19,7 @@ from .merge.worker import Worker
 from .preflight import blocking, preflight, unique
 from .report import Progress, Report, Shared
 from .run import Run
-from .session import beside, waiting_long
+from .session import beside
 from .settings import Settings
 from .workspace import Workspace
 
@@ -106,8 +108,10 @@ class Upgrade(Run):
         for node in self.plan.tree.nodes if self.plan.tree else ():
             if node.table.rows < 0:
                 self.progress.note(f"{node.table.label} has no statistics; analysing it")
-                with waiting_long(self.connection, self.settings):
-                    self.connection.execute(template("ANALYZE {}").format(ident(node.table.schema, node.table.name)), {})
+                name = (node.table.schema, node.table.name)
+                analyze = partial(self.connection.execute, template("ANALYZE {}").format(ident(*name)), {})
+                # It waits for its lock with an open snapshot, for which others wait: the lock is awaited without one.
+                change_table(self.connection, self.settings, self.progress, name, analyze)
 
     def _merge_until_none(self, found: Found) -> None:
         """Merge; where the catalog changes meanwhile, plan anew and go on, or refuse."""

@@ -53,10 +53,16 @@ class Restore:
             done = [source for source in self.store.sources.values() if self._is_done_with(source)]
             past_vacuum(self.connection, [source.relation for source in done])
             for source in done:
-                self.store.execute("drop_relation", relation=source.relation)
-                self.store.execute("forget_relation", id=source.id)
+                self._drop(source)
             if not any(self.store.column("in_use", schema=self.store.schema)):
                 self.store.execute("drop_schema")
+
+    def _drop(self, source: Source) -> None:
+        """Asked again under the lock: a merge of another table may have come between that notes something here."""
+        self.store.execute("lock_relation", relation=source.relation)
+        if self._is_done_with(source):
+            self.store.execute("drop_relation", relation=source.relation)
+            self.store.execute("forget_relation", id=source.id)
 
     def _is_done_with(self, source: Source) -> bool:
         return all(self.store.column("is_done_with", relation=source.relation, id=source.id))

@@ -112,6 +112,10 @@ WHERE (r.source = %(source)s OR (r.source_schema = %(source_schema)s AND r.sourc
 -- Empty, and no operation that is left, one of several tables perhaps, will look into it.
 SELECT NOT EXISTS (SELECT FROM {relation}) AND NOT EXISTS (SELECT FROM {schema}.op WHERE %(id)s = ANY (relations)) AS done
 
+-- name: lock_relation
+-- Lock: ACCESS EXCLUSIVE, on a table of the archive.
+LOCK TABLE {relation} IN ACCESS EXCLUSIVE MODE
+
 -- name: drop_relation
 DROP TABLE {relation}
 
