@@ -14,7 +14,8 @@ from .settings import Settings
 from .sql import load
 
 _SQL = load("archive")
-_REGISTRY = ("create_run", "create_batch", "create_relation", "create_op", "index_op")
+REGISTRY = ("run", "batch", "relation", "op")
+_CREATE = ("create_run", "create_batch", "create_relation", "create_op", "index_op")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,13 +185,13 @@ class Archive:
 
 def registry_of(schema: str) -> Iterator[sql.Composed]:
     """The statements that create the schema and its registry, open to whom the defaults let in."""
-    for statement in ("create_schema", *_REGISTRY, "describe_schema"):
+    for statement in ("create_schema", *_CREATE, "describe_schema"):
         yield _SQL[statement].format(schema=ident(schema))
 
 
 def secured(schema: str) -> Iterator[sql.Composed]:
     """The statements that let nobody but the owner see a row of the registry."""
-    for name in ("run", "batch", "relation", "op"):
+    for name in REGISTRY:
         yield _secure(schema, name)
 
 

@@ -1,6 +1,7 @@
 """Changes to a table's definition under its writers: short attempts at the lock, and past a vacuum that has it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg import Connection, sql
@@ -41,15 +42,23 @@ def change_table(
 def past_vacuum(connection: Connection[Any], tables: Iterable[sql.Identifier]) -> None:
     """Take a vacuum's own lock on all of these tables, in the caller's transaction.
 
-    Autovacuum yields to whoever has waited for longer than ``deadlock_timeout`` (1 s), which no attempt of
-    ``lock_timeout`` (0.1 s) does: it would keep every one of them out until it is done, on a large table for hours. A
-    writer waits neither for this lock nor behind it, so that here we may wait; and no vacuum begins while we have it.
+    A writer waits neither for this lock nor behind it, so that here we may wait; and no vacuum begins while we have it.
     """
     listed = list(tables)
-    if not listed:
-        return
+    if listed:
+        with outlasting_vacuum(connection):
+            connection.execute(template("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(comma(listed)), {})
+
+
+@contextmanager
+def outlasting_vacuum(connection: Connection[Any]) -> Iterator[None]:
+    """Wait for locks until an autovacuum has given way, in the caller's transaction: for what no writer waits behind.
+
+    Autovacuum yields to whoever has waited for longer than ``deadlock_timeout`` (1 s), which no attempt of
+    ``lock_timeout`` (0.1 s) does: it would keep every one of them out until it is done, on a large table for hours.
+    """
     with connection.cursor(row_factory=scalar_row) as cursor:
         short = cursor.execute(_LOCK_TIMEOUT, {}).fetchone()
         cursor.execute(_SET, [cursor.execute(_LONG_ENOUGH, {}).fetchone()])
-        cursor.execute(template("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(comma(listed)), {})
+        yield
         cursor.execute(_SET, [short])

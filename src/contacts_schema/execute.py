@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
+import psycopg
 from psycopg import Connection
 
 from .catalog.read import find_table, read_facts
@@ -11,13 +12,15 @@ from .downgrade import Downgrade
 from .errors import Refused
 from .plan import make_plan
 from .report import Progress, Report
+from .retry import is_locked, with_lock
+from .run import Run
 from .session import alone, prepare
 from .settings import Settings
 from .stamp import stamped, unstamp
 from .upgrade import Upgrade
 from .wording import named_errors
 
-_Action = Callable[[Connection[Any], Settings, Progress], Report]
+_R = TypeVar("_R", bound=Run)
 
 
 def merge_duplicates(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
@@ -27,37 +30,37 @@ def merge_duplicates(connection: Connection[Any], settings: Settings, progress: 
     interruption, and while others write. Raises Refused before the first change, LockNotAcquired, MergeFailed,
     AnotherRunInProgress.
     """
-    return _run(connection, settings, progress, lambda *given: Upgrade(*given).merge())
+    return _run(connection, settings, progress, Upgrade, Upgrade.merge)
 
 
 def add_constraint(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
     """Merge what is left, build the unique index, make it the constraint, take the guard away."""
-    return _run(connection, settings, progress, lambda *given: Upgrade(*given).constrain())
+    return _run(connection, settings, progress, Upgrade, Upgrade.constrain)
 
 
 def drop_constraint(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
     """Drop the constraint, or the index where an upgrade died half-way. Puts no guard back."""
-    return _run(connection, settings, progress, lambda *given: Downgrade(*given).unconstrain())
+    return _run(connection, settings, progress, Downgrade, Downgrade.unconstrain)
 
 
 def restore_duplicates(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
     """Bring back what merging removed and changed, but for what people changed since, which ``Report.kept`` lists."""
-    return _run(connection, settings, progress, lambda *given: Downgrade(*given).restore())
+    return _run(connection, settings, progress, Downgrade, Downgrade.restore)
 
 
 def take_back(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
     """Drop the constraint, bring back what was merged, and unstamp; from any state that an upgrade can be in."""
-    return _run(connection, settings, progress, _taken_back)
+    return _run(connection, settings, progress, Downgrade, _taken_back)
 
 
-def _taken_back(connection: Connection[Any], settings: Settings, progress: Progress) -> Report:
-    down = Downgrade(connection, settings, progress)
+def _taken_back(down: Downgrade) -> Report:
     down.refuse_other_archive()
     if not _has_left_something(down):
         return down.report(notes=(_NOTHING_LEFT.format(down.table.label),))
     down.unconstrain()
-    report = Downgrade(connection, settings, progress).restore()
-    if unstamp(connection, settings.schema):
+    down.read()
+    report = down.restore()
+    if unstamp(down.connection, down.settings.schema):
         return report
     return replace(report, notes=(*report.notes, "nothing of ours was stamped; stamp revisions of your own with alembic"))
 
@@ -76,11 +79,28 @@ def _has_left_something(down: Downgrade) -> bool:
     return down.guard.is_there() or (not sources and stamped(down.connection, down.settings.schema))
 
 
-def _run(connection: Connection[Any], settings: Settings, progress: Progress, action: _Action) -> Report:
+def _run(
+    connection: Connection[Any], settings: Settings, progress: Progress, kind: type[_R], work: Callable[[_R], Report]
+) -> Report:
     with named_errors():
         prepare(connection, settings)
         table = find_table(connection, settings.schema, settings.table)
         if table is None:
             raise Refused(make_plan(read_facts(connection, settings), settings).reasons)
         with alone(connection, table, progress):
-            return action(connection, settings, progress)
+            return _to_its_end(kind(connection, settings, progress), work)
+
+
+def _to_its_end(run: _R, work: Callable[[_R], Report]) -> Report:
+    """Go on where a lock was not to be had for a mere look at a table, as after any other interruption."""
+
+    def again() -> Report:
+        run.read()
+        return work(run)
+
+    try:
+        return work(run)
+    except psycopg.Error as error:
+        if not is_locked(error):
+            raise
+    return with_lock(run.connection, run.settings, run.progress, f"{run.table.label} or what refers to it", again)

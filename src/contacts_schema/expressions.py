@@ -88,7 +88,8 @@ def _fault(connection: Connection[Any], statement: str, setting: str, table: Tab
         with connection.transaction():
             connection.execute(_composed(statement, table, text), {})
     except psycopg.Error as error:
-        if error.sqlstate is None:
+        # A lock, a lost connection: nothing is said about the text.
+        if error.sqlstate is None or isinstance(error, psycopg.OperationalError):
             raise
         # What the server says of a value quotes it.
         said = "" if error.sqlstate.startswith("22") else f": {shown(error.diag.message_primary or '')}"

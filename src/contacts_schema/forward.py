@@ -1,12 +1,13 @@
 """Leads writers who hold the id of a contact that was merged a moment ago to its survivor."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import Connection, errors, sql
 from psycopg.rows import dict_row, scalar_row
 
 from .archive import Archive, into
@@ -21,19 +22,29 @@ from .sql import load
 _SQL = load("forward")
 # Sorts before other BEFORE triggers: they are to see the id that is stored.
 _PREFIX = "00_contacts_schema"
+_FUNCTION_PREFIX = "forward"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One forwarding trigger that is there."""
+    """One forwarding function that is there, and its trigger, which is gone where the referring table was dropped."""
 
-    table: int
-    schema: str
-    name: str
-    trigger: str
-    enabled: str
-    made_from: str | None
     function: str
+    schema: str | None
+    name: str | None
+    trigger: str | None
+    enabled: str | None
+    made_from: str | None
+
+    @property
+    def table(self) -> tuple[str, str] | None:
+        """Schema and name of the referring table."""
+        return (self.schema, self.name) if self.schema and self.name else None
+
+    def fits(self, wanted: Mapping[str, "_Forward"]) -> bool:
+        """It does what one of those would do that are wanted, by their triggers' names."""
+        forward = wanted.get(self.trigger or "")
+        return forward is not None and (self.made_from, self.enabled) == (forward.digest, "O")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,36 +63,47 @@ class Forwarding:
     def ensure(self, tree: Tree) -> None:
         """Put up what is missing and take down what no longer fits, a table at a time."""
         wanted = {forward.trigger: forward for forward in self._wanted(tree)}
-        standing = {there.trigger: there for there in self.standing()}
-        for name, there in standing.items():
-            if name not in wanted or (there.made_from, there.enabled) != (wanted[name].digest, "O"):
-                self._take_down(there)
+        self._take_down(lambda there: not there.fits(wanted))
         kept = {there.trigger for there in self.standing()}
         for name, forward in wanted.items():
             if name not in kept:
-                self._change(forward.child.schema, forward.child.name, forward.put_up)
+                self._change((forward.child.schema, forward.child.name), forward.put_up)
 
     def remove(self) -> None:
         """Take all of them down; nothing where there are none."""
-        for there in self.standing():
-            self._take_down(there)
+        self._take_down(lambda _: True)
 
     def standing(self) -> list[Standing]:
-        values = {"prefix": self.prefix, "private": self.settings.private_schema}
+        values = {"prefix": self.prefix.replace(_PREFIX, _FUNCTION_PREFIX, 1), "private": self.settings.private_schema}
         with self.connection.cursor(row_factory=dict_row) as cursor:
             return [Standing(**row) for row in cursor.execute(_SQL["standing"].format(), values).fetchall()]
 
-    def _take_down(self, there: Standing) -> None:
-        def action() -> None:
-            child = ident(there.schema, there.name)
-            self.connection.execute(_SQL["drop_trigger"].format(trigger=ident(there.trigger), child=child), {})
-            function = ident(self.settings.private_schema, there.function)
-            self.connection.execute(_SQL["drop_function"].format(function=function), {})
+    def _take_down(self, which: Callable[[Standing], bool]) -> None:
+        while found := [there for there in self.standing() if which(there)]:
+            for there in found:
+                # The table was dropped or renamed since; the next look tells.
+                with suppress(errors.UndefinedTable, errors.InvalidSchemaName):
+                    self._take_one_down(there)
 
-        self._change(there.schema, there.name, action)
+    def _take_one_down(self, there: Standing) -> None:
+        if there.table is None:
+            self._drop_function(there)
+        else:
+            self._change(there.table, partial(self._drop, there))
 
-    def _change(self, schema: str, name: str, action: Callable[[], None]) -> None:
-        change_table(self.connection, self.settings, self.progress, (schema, name), action)
+    def _drop(self, there: Standing) -> None:
+        assert there.table is not None
+        assert there.trigger is not None
+        parts = {"trigger": ident(there.trigger), "child": ident(*there.table)}
+        self.connection.execute(_SQL["drop_trigger"].format(**parts), {})
+        self._drop_function(there)
+
+    def _drop_function(self, there: Standing) -> None:
+        function = ident(self.settings.private_schema, there.function)
+        self.connection.execute(_SQL["drop_function"].format(function=function), {})
+
+    def _change(self, table: tuple[str, str], action: Callable[[], None]) -> None:
+        change_table(self.connection, self.settings, self.progress, table, action)
 
     def _wanted(self, tree: Tree) -> list["_Forward"]:
         """One for each reference to a table whose rows can be merged, where we may put a trigger and drop it again."""
@@ -136,7 +158,7 @@ class _Forward:
 
     @cached_property
     def function(self) -> sql.Identifier:
-        return ident(self.archive_schema, self.trigger.replace(_PREFIX, "forward", 1))
+        return ident(self.archive_schema, self.trigger.replace(_PREFIX, _FUNCTION_PREFIX, 1))
 
     @cached_property
     def digest(self) -> str:

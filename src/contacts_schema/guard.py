@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from psycopg import Connection, sql
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, scalar_row
 
 from .archive import Archive
 from .catalog.facts import Table
@@ -41,15 +41,21 @@ class Guard:
 
     @cached_property
     def function(self) -> sql.Identifier:
-        return ident(self.settings.private_schema, f"guard_{self.table.oid}")
+        return ident(self.settings.private_schema, self._function_name)
+
+    @property
+    def _function_name(self) -> str:
+        return f"guard_{self.table.oid}"
 
     def stands(self) -> bool:
         """Both triggers are there, enabled, and made from this very text."""
-        return self._made_from() == {(self._digest, "O")} and self._count() == 2
+        return [(row["made_from"], row["enabled"]) for row in self._state()] == [(self._digest, "O")] * 2
 
     def is_there(self) -> bool:
-        """Some part of it is there."""
-        return self._count() > 0
+        """Some part of it is there: without the triggers, where somebody dropped them, a function that is left."""
+        values = {**self._triggers, "schema": self.settings.private_schema, "function": self._function_name}
+        with self.connection.cursor(row_factory=scalar_row) as cursor:
+            return bool(cursor.execute(_SQL["is_there"].format(), values).fetchone())
 
     def ensure(self) -> None:
         """Put the guard up where it does not stand as it should."""
@@ -72,7 +78,7 @@ class Guard:
         self.connection.execute(template("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(self.claims), {})
         self._run("create_function", function=self.function, body=literal(self._body))
         Archive(self.connection, self.settings.private_schema).close()
-        if self.is_there():
+        if self._state():
             self._drop_triggers()
         for name, statement in ((INSERT_TRIGGER, "create_insert_trigger"), (UPDATE_TRIGGER, "create_update_trigger")):
             self._run(statement, trigger=ident(name), **self._trigger_parts)
@@ -126,16 +132,13 @@ class Guard:
     def _name(self, number: int) -> sql.Identifier:
         return ident(self.table.by_number[number].name)
 
+    @property
+    def _triggers(self) -> dict[str, Any]:
+        return {"table": self.table.oid, "names": [INSERT_TRIGGER, UPDATE_TRIGGER]}
+
     def _state(self) -> list[dict[str, Any]]:
-        values = {"table": self.table.oid, "names": [INSERT_TRIGGER, UPDATE_TRIGGER]}
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(_SQL["state"].format(), values).fetchall()
-
-    def _made_from(self) -> set[tuple[str, str]]:
-        return {(row["made_from"], row["enabled"]) for row in self._state()}
-
-    def _count(self) -> int:
-        return len(self._state())
+            return cursor.execute(_SQL["state"].format(), self._triggers).fetchall()
 
     def _run(self, statement: str, **parts: Fragment) -> None:
         self.connection.execute(_SQL[statement].format(**parts), {})

@@ -17,6 +17,7 @@ from .guard import Guard
 from .merge.root import is_text
 from .plan import make_plan
 from .report import Progress, Report
+from .retry import with_lock
 from .settings import Settings
 
 
@@ -29,7 +30,11 @@ class Run:
         self.read()
 
     def read(self) -> None:
-        """Read the catalog and its fingerprint as of one moment, and plan."""
+        """Plan by the catalog as it is now. The server waits for whoever is changing a table before it describes it."""
+        with_lock(self.connection, self.settings, self.progress, "a table to read its definition", self._read)
+
+    def _read(self) -> None:
+        """Read the catalog and its fingerprint as of one moment."""
         with self.connection.transaction():
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             self.plan = make_plan(read_facts(self.connection, self.settings), self.settings)

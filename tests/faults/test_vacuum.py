@@ -16,7 +16,7 @@ from sandbox.proofs import constraint_is_valid, duplicate_groups
 from sandbox.server_databases import database
 from tests.faults.own_server import own_server
 from tests.migration.conftest import run_here
-from tests.migration.observed import eventually, execute, running, shown, value
+from tests.migration.observed import eventually, execute, rows, running, shown, value
 
 TABLES = """
     CREATE TABLE contacts (id bigint PRIMARY KEY, workspace_id int NOT NULL, phone text, name text)
@@ -38,6 +38,19 @@ VACUUMED = """
         autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)
 """
 AT_WORK = "SELECT EXISTS (SELECT FROM pg_stat_progress_vacuum WHERE relid = '{}'::regclass)"
+LONG_VALUES = """
+    UPDATE contacts SET name = (SELECT string_agg(md5(id::text || n), '') FROM generate_series(1, 80) AS n)
+"""
+ARCHIVE = """
+    SELECT oid::regclass::text, reltoastrelid::regclass::text FROM pg_class
+    WHERE relnamespace = to_regnamespace('contacts_schema') AND relname LIKE 'archive%contacts' AND relkind = 'r'
+"""
+LONG_VALUES_VACUUMED = """
+    UPDATE {0} SET name = name || 'x';
+    UPDATE {0} SET name = rtrim(name, 'x');
+    ALTER TABLE {0} SET (toast.autovacuum_vacuum_threshold = 0, toast.autovacuum_vacuum_scale_factor = 0,
+        toast.autovacuum_vacuum_cost_delay = 100, toast.autovacuum_vacuum_cost_limit = 1)
+"""
 VACUUM_SLOWLY = ("SET vacuum_cost_delay = 100", "SET vacuum_cost_limit = 1", "VACUUM contacts")
 WAITS_BEHIND_IT = """
     SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'contacts'::regclass
@@ -123,6 +136,18 @@ def test_a_downgrade_gets_past_an_autovacuum(url, table):
 
     assert not constraint_is_valid(url)
     assert value(url, "SELECT count(*) FROM contacts") == 8000
+
+
+def test_a_downgrade_gets_past_an_autovacuum_of_the_archives_long_values(url):
+    execute(url, LONG_VALUES)
+    migrate(url, "upgrade", "head")
+    archive, toast = rows(url, ARCHIVE)[0]
+    execute(url, *LONG_VALUES_VACUUMED.format(archive).split(";"))
+    eventually(lambda: shown(url, AT_WORK.format(toast)), "a vacuum of long values")
+    migrate(url, "downgrade", "base")
+
+    assert value(url, "SELECT count(*) FROM contacts") == 8000
+    assert value(url, "SELECT to_regnamespace('contacts_schema')") is None
 
 
 def test_what_yields_to_nobody_is_named_and_no_writer_waits_meanwhile(url, owner):

@@ -11,6 +11,9 @@ WAITS = """
     SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'contacts_schema.{}'::regclass
         AND mode = 'ShareUpdateExclusiveLock' AND NOT granted)
 """
+ANOTHER_RUN = """
+    INSERT INTO contacts_schema.run (source, source_schema, source_name, settings) VALUES (0, 'public', 'messages', '{}')
+"""
 ANOTHER_MERGE = """
     WITH run AS (
         INSERT INTO contacts_schema.run (source, source_schema, source_name, settings)
@@ -35,3 +38,17 @@ def test_what_another_merge_notes_while_the_archive_is_cleared_away_is_kept(data
 
     assert query(database_url, "SELECT name FROM contacts_schema.relation") == [(journal,)]
     assert query(database_url, f"SELECT count(*) FROM contacts_schema.{journal}") == [(0,)]
+
+
+def test_a_run_that_begins_while_the_archive_goes_keeps_its_registry(database_url):
+    run(database_url, CONTACTS)
+    merge(database_url)
+
+    with ThreadPoolExecutor() as threads:
+        with held(database_url, "LOCK TABLE contacts_schema.run IN SHARE UPDATE EXCLUSIVE MODE"):
+            restored = threads.submit(restore, database_url)
+            eventually(lambda: shown(database_url, WAITS.format("run")), "the wait", unless=restored.done)
+            execute(database_url, ANOTHER_RUN)
+        restored.result(timeout=60)
+
+    assert query(database_url, "SELECT source_name FROM contacts_schema.run") == [("messages",)]

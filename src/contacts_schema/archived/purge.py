@@ -34,7 +34,10 @@ def purge(
     Raises Refused where an upgrade is not complete: writers may be led through the archive then.
     """
     prepare(connection, settings)
-    plan = make_plan(read_facts(connection, settings), settings)
+    facts = with_lock(
+        connection, settings, progress, "a table to read its definition", partial(read_facts, connection, settings)
+    )
+    plan = make_plan(facts, settings)
     if plan.tree is None or plan.target is None or plan.target.kind != "r":
         raise Refused(plan.reasons)
     with alone(connection, plan.target.oid, progress):

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, errors
 
+from ..archive import REGISTRY
 from ..catalog.facts import Table
-from ..ddl import past_vacuum
+from ..compose import ident
+from ..ddl import outlasting_vacuum, past_vacuum
 from ..report import Progress
 from ..retry import with_lock
 from ..session import IN_BATCH
@@ -17,7 +19,7 @@ from .outcome import Op, Outcome
 from .pieces import Refusal, as_far_as_possible, refused
 from .sources import Source
 from .store import Store
-from .triggers import lock, resting
+from .triggers import lock, make_way, resting
 
 STAYS, TABLE_GONE, NOT_BACK = "stays in the archive,", "its table is gone", "what it refers to is not back"
 
@@ -38,7 +40,7 @@ class Restore:
         self.progress.total(len(batches))
         outcome = Outcome()
         for batch in batches:
-            undo = partial(self._undo_batch, batch)
+            undo = partial(self._try_to_undo, batch)
             undone = with_lock(self.connection, self.settings, self.progress, "the tables of the archive", undo)
             outcome.add(undone)
             self.progress.advance(1, undone.inserted)
@@ -54,28 +56,48 @@ class Restore:
             past_vacuum(self.connection, [source.relation for source in done])
             for source in done:
                 self._drop(source)
-            if not any(self.store.column("in_use", schema=self.store.schema)):
-                self.store.execute("drop_schema")
+            if not self._is_in_use():
+                self._drop_schema()
 
     def _drop(self, source: Source) -> None:
         """Asked again under the lock: a merge of another table may have come between that notes something here."""
         self.store.execute("lock_relation", relation=source.relation)
         if self._is_done_with(source):
-            self.store.execute("drop_relation", relation=source.relation)
+            # What it keeps of long values is vacuumed by itself.
+            with outlasting_vacuum(self.connection):
+                self.store.execute("drop_relation", relation=source.relation)
             self.store.execute("forget_relation", id=source.id)
+
+    def _drop_schema(self) -> None:
+        """Asked again under the lock, as above: a run of another table may have begun."""
+        registry = [ident(self.store.schema, name) for name in REGISTRY]
+        past_vacuum(self.connection, registry)
+        self.store.execute("lock_relation", relation=registry[0])
+        if not self._is_in_use():
+            with outlasting_vacuum(self.connection):
+                self.store.execute("drop_schema")
+
+    def _is_in_use(self) -> bool:
+        return any(self.store.column("in_use", schema=self.store.schema))
 
     def _is_done_with(self, source: Source) -> bool:
         return all(self.store.column("is_done_with", relation=source.relation, id=source.id))
+
+    def _try_to_undo(self, batch: int) -> Outcome:
+        try:
+            return self._undo_batch(batch)
+        except errors.LockNotAvailable:
+            make_way(self.connection, self._tables(self._ops(batch)))
+            raise
 
     def _undo_batch(self, batch: int) -> Outcome:
         outcome = Outcome()
         with self.connection.transaction():
             self.connection.execute(IN_BATCH)
             ops = self._ops(batch)
-            tables = [s.table for op in ops for s in op.sources if s.table is not None]
-            unique = list({table.oid: table for table in tables}.values())
-            lock(self.connection, unique)
-            with resting(self.connection, unique):
+            tables = self._tables(ops)
+            lock(self.connection, tables)
+            with resting(self.connection, tables):
                 left = [op for op in ops if not self._undo(op, outcome)]
             self.store.execute("finish_ops", batch=batch, left=[op.id for op in left])
             if not left:
@@ -87,6 +109,11 @@ class Restore:
             Op(id=row["id"], kind=row["kind"], sources=tuple(self.store.sources[r] for r in row["relations"]))
             for row in self.store.named_rows("ops", batch=batch)
         ]
+
+    @staticmethod
+    def _tables(ops: Sequence[Op]) -> list[Table]:
+        tables = [source.table for op in ops for source in op.sources if source.table is not None]
+        return list({table.oid: table for table in tables}.values())
 
     def _undo(self, op: Op, outcome: Outcome) -> bool:
         """Undo one operation; false where something of it is left."""

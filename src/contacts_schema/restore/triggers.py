@@ -17,11 +17,18 @@ _ENABLE = {"O": "ENABLE TRIGGER", "R": "ENABLE REPLICA TRIGGER", "A": "ENABLE AL
 def lock(connection: Connection[Any], tables: Iterable[Table]) -> None:
     """Lock what the batch writes to, always in one order; strongly where triggers must rest."""
     ordered = sorted({table.oid: table for table in tables}.values(), key=lambda t: t.oid)
-    past_vacuum(connection, [ident(table.schema, table.name) for table in ordered if _active(table)])
     for table in ordered:
         mode = template("SHARE ROW EXCLUSIVE" if _active(table) else "ROW EXCLUSIVE")
         names: Fragment = comma([ident(table.schema, table.name)])
         connection.execute(SQL["lock_tables"].format(tables=names, mode=mode), {})
+
+
+def make_way(connection: Connection[Any], tables: Iterable[Table]) -> None:
+    """End the autovacuums that keep triggers from resting. One table after the other: nobody waits for two of them."""
+    for table in tables:
+        if _active(table):
+            with connection.transaction():
+                past_vacuum(connection, [ident(table.schema, table.name)])
 
 
 @contextmanager

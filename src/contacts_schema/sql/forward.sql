@@ -38,13 +38,14 @@ EXECUTE FUNCTION {function}()
 COMMENT ON TRIGGER {trigger} ON {child} IS {text}
 
 -- name: standing
-SELECT t.tgrelid::bigint AS table, n.nspname AS schema, c.relname AS name, t.tgname AS trigger, t.tgenabled::text AS enabled,
+-- A function without a trigger is what is left where a referring table was dropped.
+SELECT n.nspname AS schema, c.relname AS name, t.tgname AS trigger, t.tgenabled::text AS enabled,
        pg_catalog.obj_description(t.oid, 'pg_trigger') AS made_from, p.proname AS function
-FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.pronamespace
-WHERE pg_catalog.starts_with(t.tgname, %(prefix)s) AND pn.nspname = %(private)s AND t.tgparentid = 0
-ORDER BY t.tgname
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.pronamespace
+LEFT JOIN (pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+           JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace) ON t.tgfoid = p.oid AND t.tgparentid = 0
+WHERE pg_catalog.starts_with(p.proname, %(prefix)s) AND pn.nspname = %(private)s
+ORDER BY p.proname
 
 -- name: drop_trigger
 -- Lock: ACCESS EXCLUSIVE on the referring table, for the catalog change alone.

@@ -1,6 +1,7 @@
 -- name: create_claims
--- A row here is nothing but a lock on a key. UNLOGGED: it has nothing to lose.
-CREATE UNLOGGED TABLE IF NOT EXISTS {claims} (key bigint PRIMARY KEY)
+-- A row here is nothing but a lock on a key. UNLOGGED: it has nothing to lose. Never vacuumed: updates of a claim clear
+-- up behind themselves, and a vacuum would be in the way when the table goes.
+CREATE UNLOGGED TABLE IF NOT EXISTS {claims} (key bigint PRIMARY KEY) WITH (autovacuum_enabled = off)
 
 -- name: create_function
 -- Racing writers of one key wait for each other on a row of the claims, not in the lock table, which a bulk insert
@@ -53,6 +54,11 @@ DROP TABLE IF EXISTS {claims}
 -- What the guard that is there was made from; nothing where it is not whole.
 SELECT pg_catalog.obj_description(t.oid, 'pg_trigger') AS made_from, t.tgenabled::text AS enabled
 FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = %(table)s AND t.tgname = ANY (%(names)s::text[]) AND NOT t.tgisinternal
+
+-- name: is_there
+SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = %(table)s AND tgname = ANY (%(names)s::text[]) AND NOT tgisinternal)
+    OR EXISTS (SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+               WHERE n.nspname = %(schema)s AND p.proname = %(function)s) AS there
 
 -- name: create_blank_function
 -- Blank phones are no phone numbers.
