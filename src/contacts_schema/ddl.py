@@ -36,7 +36,7 @@ def change_table(
             past_vacuum(connection, [ident(*table)])
             action()
 
-    with_lock(connection, settings, progress, f"table {'.'.join(table)}", transaction)
+    with_lock(connection, settings, progress, f"table {'.'.join(table)}", transaction, [table])
 
 
 def past_vacuum(connection: Connection[Any], tables: Iterable[sql.Identifier]) -> None:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import psycopg
@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from .compose import ident
 from .errors import LockNotAcquired, began_with_ctrl_c
 from .report import Progress
 from .settings import Settings
@@ -40,10 +41,18 @@ def patiently(attempts: int) -> Iterator[int]:
             time.sleep(random.uniform(0.5, 1.0) * min(_LONGEST, 0.05 * 2**attempt))
 
 
-def with_lock(connection: Connection[Any], settings: Settings, progress: Progress, what: str, action: Callable[[], T]) -> T:
+def with_lock(
+    connection: Connection[Any],
+    settings: Settings,
+    progress: Progress,
+    what: str,
+    action: Callable[[], T],
+    tables: Iterable[tuple[str, str]] = (),
+) -> T:
     """Run one short transaction that needs a lock, again while it is not to be had.
 
-    Raises LockNotAcquired, which names who holds it, after ``settings.lock_attempts``.
+    Raises LockNotAcquired, which names who holds it, on these ``tables`` if they are known, after
+    ``settings.lock_attempts``.
     """
 
     def say(state: RetryCallState) -> None:
@@ -62,27 +71,41 @@ def with_lock(connection: Connection[Any], settings: Settings, progress: Progres
     except psycopg.Error as error:
         if not is_locked(error):
             raise
-        raise LockNotAcquired(what, settings.lock_attempts, holders(connection)) from None
+        raise LockNotAcquired(what, settings.lock_attempts, holders(connection, tables)) from None
 
 
 _HOLDERS = """
--- Another role's session, and autovacuum, show nothing of themselves but for this. First: the list may be cut off.
-SELECT pg_catalog.format('backend %%s (VACUUM)', v.pid) FROM pg_catalog.pg_stat_progress_vacuum AS v
-JOIN pg_catalog.pg_stat_activity AS a ON a.pid = v.pid
-WHERE v.datname = pg_catalog.current_database() AND a.backend_type IS DISTINCT FROM 'client backend'
-UNION ALL
-SELECT pg_catalog.format('backend %%s (%%s, %%s, for %%s s)', a.pid, a.usename,
-                         a.state, extract(epoch FROM now() - a.xact_start)::int) AS holder
-FROM pg_catalog.pg_stat_activity AS a
+-- What began a moment ago has not outlasted our attempts. Of another role's session only its name is shown, and its
+-- locks; of autovacuum, that it is one.
+SELECT pg_catalog.format('backend %%s (%%s)', a.pid, pg_catalog.concat_ws(', ', a.usename, a.state,
+    CASE WHEN v.pid IS NOT NULL THEN 'VACUUM' END,
+    'for ' || extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::int || ' s')) AS holder
+FROM pg_catalog.pg_stat_activity AS a LEFT JOIN pg_catalog.pg_stat_progress_vacuum AS v ON v.pid = a.pid
 WHERE a.pid <> pg_catalog.pg_backend_pid() AND a.datname = pg_catalog.current_database()
-  AND a.xact_start < now() - interval '50 ms' AND a.backend_type = 'client backend'
-UNION ALL
-SELECT pg_catalog.format('prepared transaction %%L', gid) FROM pg_catalog.pg_prepared_xacts
-WHERE database = pg_catalog.current_database()
+  AND (a.xact_start < pg_catalog.clock_timestamp() - interval '50 ms' OR a.xact_start IS NULL)
+  AND CASE WHEN %(tables)s::text[] = '{}'
+      THEN v.pid IS NOT NULL OR (a.xact_start IS NOT NULL AND a.backend_type = 'client backend')
+      ELSE EXISTS (
+          SELECT FROM pg_catalog.pg_locks AS l
+          WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation'
+            AND l.relation IN (SELECT pg_catalog.to_regclass(t)::oid FROM pg_catalog.unnest(%(tables)s::text[]) AS t)
+            AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+      ) END
+ORDER BY v.pid, a.xact_start
 """
+_PREPARED = """
+SELECT pg_catalog.format('prepared transaction %%L', gid) FROM pg_catalog.pg_prepared_xacts
+WHERE database = pg_catalog.current_database() ORDER BY prepared
+"""
+_LISTED = 10
 
 
-def holders(connection: Connection[Any]) -> list[str]:
-    """Sessions with an open transaction in this database, and prepared transactions: one of them holds the lock."""
+def holders(connection: Connection[Any], tables: Iterable[tuple[str, str]] = ()) -> list[str]:
+    """Who has a lock on one of these tables, by schema and name, or, without any, a transaction open in this database.
+
+    Vacuums first, then the longest transactions; prepared ones, which show no table, last.
+    """
+    names = [ident(*table).as_string(connection) for table in tables]
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(_HOLDERS, {}).fetchmany(10)
+        open_now = cursor.execute(_HOLDERS, {"tables": names}).fetchmany(_LISTED)
+        return [*open_now, *cursor.execute(_PREPARED, {}).fetchmany(_LISTED)]

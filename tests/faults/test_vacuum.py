@@ -16,7 +16,7 @@ from sandbox.proofs import constraint_is_valid, duplicate_groups
 from sandbox.server_databases import database
 from tests.faults.own_server import own_server
 from tests.migration.conftest import run_here
-from tests.migration.observed import eventually, execute, rows, running, shown, value
+from tests.migration.observed import eventually, execute, held, rows, running, shown, value
 
 TABLES = """
     CREATE TABLE contacts (id bigint PRIMARY KEY, workspace_id int NOT NULL, phone text, name text)
@@ -159,5 +159,16 @@ def test_what_yields_to_nobody_is_named_and_no_writer_waits_meanwhile(url, owner
 
     assert waiting
     assert process.returncode == 1
-    assert "(VACUUM)" in said.splitlines()[-1]
+    assert "VACUUM" in said.splitlines()[-1]
     assert value(url, "SELECT name FROM contacts WHERE id = 0") == "y"
+
+
+def test_a_session_that_shows_nothing_of_itself_is_named_by_its_lock(url, owner):
+    once = {"CONTACTS_SCHEMA_LOCK_ATTEMPTS": "1"}
+
+    with held(url, "LOCK TABLE contacts IN SHARE MODE") as holder, running(owner, "upgrade", "head", **once) as process:
+        said = process.communicate(timeout=60)[1]
+        named = f"held by backend {holder.info.backend_pid} ({holder.info.user});"
+
+    assert process.returncode == 1
+    assert named in said.splitlines()[-1]

@@ -45,12 +45,13 @@ def test_a_lock_that_is_never_given_up_stops_the_run_with_the_name_of_who_has_it
     # The lookup index is there already, so that the guard is the first to need a lock.
     execute(crm_url, "CREATE INDEX by_key ON contacts (workspace_id, phone)")
 
-    with held(crm_url, "LOCK TABLE contacts IN ROW EXCLUSIVE MODE") as holder:
+    with held(crm_url, "SELECT FROM deals"), held(crm_url, "LOCK TABLE contacts IN ROW EXCLUSIVE MODE") as holder:
         done = alembic(crm_url, "upgrade", "head", **FEW)
         backend = holder.info.backend_pid
 
     assert done.returncode == 1
     assert f"no lock on table public.contacts after 3 attempts; held by backend {backend} (" in done.stderr
+    assert done.stderr.count("backend") == 1
     assert "Traceback" not in done.stderr
     assert difference(before, snapshot(crm_url)) == []
     migrate(crm_url, "upgrade", "head")
