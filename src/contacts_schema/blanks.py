@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from psycopg import Connection, Rollback, sql
@@ -15,7 +15,7 @@ from .ddl import change_table
 from .merge.root import blank
 from .merge.statements import new, old
 from .report import Progress
-from .retry import patiently
+from .retry import patiently, with_lock
 from .settings import Settings
 from .sql import load
 
@@ -57,9 +57,9 @@ class Blanks:
         """Turn the blanks into NULL, some at a time; gives how many rows changed."""
         total = 0
         for _ in patiently(self.settings.lock_attempts):
-            while changed := self._empty_some(archive, run):
+            while changed := self._patiently(partial(self._empty_some, archive, run)):
                 total += changed
-            if not self._left():
+            if not self._patiently(self._left):
                 break
         return total
 
@@ -146,5 +146,8 @@ class Blanks:
     def _name(self, number: int) -> sql.Identifier:
         return ident(self.table.by_number[number].name)
 
+    def _patiently(self, action: Callable[[], int]) -> int:
+        return with_lock(self.connection, self.settings, self.progress, f"rows of {self.table.label}", action)
+
     def _change(self, action: Callable[[], None]) -> None:
-        change_table(self.connection, self.settings, self.progress, (self.table.schema, self.table.name), action)
+        change_table(self.connection, self.settings, self.progress, self.table, action)

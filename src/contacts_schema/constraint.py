@@ -91,7 +91,7 @@ class Constraint:
 
     def in_one_change(self, action: Callable[[], None]) -> None:
         """Run a catalog change on the table as one transaction, with a short lock timeout, again until it gets through."""
-        change_table(self.connection, self.settings, self.progress, (self.table.schema, self.table.name), action)
+        change_table(self.connection, self.settings, self.progress, self.table, action)
 
     def drop_index(self, name: str) -> None:
         """Drop an index without holding anybody up; nothing where there is none."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
+from .catalog.read import find_table
 from .compose import comma, ident, template
+from .errors import TableReplaced
 from .report import Progress
 from .retry import with_lock
 from .settings import Settings
@@ -23,20 +25,35 @@ WHERE own.name = 'lock_timeout' AND found.name = 'deadlock_timeout'
 """
 
 
-def change_table(
-    connection: Connection[Any], settings: Settings, progress: Progress, table: tuple[str, str], action: Callable[[], object]
-) -> None:
-    """Run a change of one table, by schema and name, as a transaction of its own, again until it gets through.
+class Named(Protocol):
+    """A table, and what it was called when it was read about."""
 
-    Raises LockNotAcquired, which names who holds the lock, after ``settings.lock_attempts``.
+    @property
+    def oid(self) -> int: ...
+    @property
+    def schema(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
+def change_table(
+    connection: Connection[Any], settings: Settings, progress: Progress, table: Named, action: Callable[[], object]
+) -> None:
+    """Run a change of one table as a transaction of its own, again until it gets through.
+
+    Raises LockNotAcquired, which names who holds the lock, after ``settings.lock_attempts``; TableReplaced where the
+    name is another table's by now.
     """
+    name = (table.schema, table.name)
 
     def transaction() -> None:
         with connection.transaction():
-            past_vacuum(connection, [ident(*table)])
+            past_vacuum(connection, [ident(*name)])
+            if find_table(connection, *name) != table.oid:
+                raise TableReplaced(".".join(name))
             action()
 
-    with_lock(connection, settings, progress, f"table {'.'.join(table)}", transaction, [table])
+    with_lock(connection, settings, progress, f"table {'.'.join(name)}", transaction, [name])
 
 
 def past_vacuum(connection: Connection[Any], tables: Iterable[sql.Identifier]) -> None:

@@ -111,6 +111,17 @@ class AnotherRunInProgress(ContactsSchemaError):
         )
 
 
+class TableReplaced(ContactsSchemaError):
+    """Another table has the name since, or none. `table` is its schema and name."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        super().__init__(
+            f"{table} was renamed or replaced while the run was going on; the data is consistent; "
+            "see to it that the settings name the table that is meant, then run the same command again"
+        )
+
+
 class Interrupted(ContactsSchemaError):
     """interrupted; the data is consistent; run the same command again to go on; after an upgrade new duplicates stay
     rejected until it has ended or is taken back

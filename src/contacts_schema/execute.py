@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, errors
 
 from .catalog.read import find_table, read_facts
 from .downgrade import Downgrade
@@ -60,7 +61,8 @@ def _taken_back(down: Downgrade) -> Report:
     down.unconstrain()
     down.read()
     report = down.restore()
-    if unstamp(down.connection, down.settings.schema):
+    unstamping = partial(unstamp, down.connection, down.settings.schema)
+    if with_lock(down.connection, down.settings, down.progress, "Alembic's version table", unstamping):
         return report
     return replace(report, notes=(*report.notes, "nothing of ours was stamped; stamp revisions of your own with alembic"))
 
@@ -88,19 +90,27 @@ def _run(
         if table is None:
             raise Refused(make_plan(read_facts(connection, settings), settings).reasons)
         with alone(connection, table, progress):
-            return _to_its_end(kind(connection, settings, progress), work)
+            return _to_its_end(kind(connection, settings, progress, table), work)
 
 
 def _to_its_end(run: _R, work: Callable[[_R], Report]) -> Report:
     """Go on where a lock was not to be had for a mere look at a table, as after any other interruption."""
 
+    def attempt() -> Report:
+        try:
+            return work(run)
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            run.read()  # says so where it is the table itself that is gone
+            raise
+
     def again() -> Report:
         run.read()
-        return work(run)
+        return attempt()
 
     try:
-        return work(run)
+        return attempt()
     except psycopg.Error as error:
-        if not is_locked(error):
+        # A serialization failure is none of ours: a trigger says so.
+        if not is_locked(error) or isinstance(error, errors.SerializationFailure):
             raise
     return with_lock(run.connection, run.settings, run.progress, f"{run.table.label} or what refers to it", again)

@@ -10,6 +10,7 @@ from .catalog.facts import Table
 from .compose import Fragment, fragment, ident
 from .errors import Reason, shown
 from .plan import Plan
+from .retry import is_locked
 from .sql import load
 
 _SQL = load("survey")
@@ -88,8 +89,8 @@ def _fault(connection: Connection[Any], statement: str, setting: str, table: Tab
         with connection.transaction():
             connection.execute(_composed(statement, table, text), {})
     except psycopg.Error as error:
-        # A lock, a lost connection: nothing is said about the text.
-        if error.sqlstate is None or isinstance(error, psycopg.OperationalError):
+        # A lock, a lost connection, a server that has run out of something: nothing is said about the text.
+        if is_locked(error) or error.sqlstate is None or error.sqlstate[:2] in ("53", "57", "58"):
             raise
         # What the server says of a value quotes it.
         said = "" if error.sqlstate.startswith("22") else f": {shown(error.diag.message_primary or '')}"

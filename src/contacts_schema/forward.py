@@ -2,10 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection, errors, sql
 from psycopg.rows import dict_row, scalar_row
@@ -13,9 +12,11 @@ from psycopg.rows import dict_row, scalar_row
 from .archive import Archive, into
 from .catalog.facts import Table
 from .compose import NOTHING, TRUE, Fragment, comma, every, fragment, ident, literal, plain, template
-from .ddl import change_table
+from .ddl import Named, change_table
+from .errors import TableReplaced
 from .merge.tree import Edge, Tree
 from .report import Progress
+from .retry import patiently
 from .settings import Settings
 from .sql import load
 
@@ -23,6 +24,15 @@ _SQL = load("forward")
 # Sorts before other BEFORE triggers: they are to see the id that is stored.
 _PREFIX = "00_contacts_schema"
 _FUNCTION_PREFIX = "forward"
+_LOOKS = 10
+
+
+class Child(NamedTuple):
+    """A referring table."""
+
+    oid: int
+    schema: str
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +40,16 @@ class Standing:
     """One forwarding function that is there, and its trigger, which is gone where the referring table was dropped."""
 
     function: str
-    schema: str | None
-    name: str | None
-    trigger: str | None
-    enabled: str | None
+    oid: int | None
+    schema: str
+    name: str
+    trigger: str
+    enabled: str
     made_from: str | None
-
-    @property
-    def table(self) -> tuple[str, str] | None:
-        """Schema and name of the referring table."""
-        return (self.schema, self.name) if self.schema and self.name else None
 
     def fits(self, wanted: Mapping[str, "_Forward"]) -> bool:
         """It does what one of those would do that are wanted, by their triggers' names."""
-        forward = wanted.get(self.trigger or "")
+        forward = wanted.get(self.trigger)
         return forward is not None and (self.made_from, self.enabled) == (forward.digest, "O")
 
 
@@ -67,7 +73,7 @@ class Forwarding:
         kept = {there.trigger for there in self.standing()}
         for name, forward in wanted.items():
             if name not in kept:
-                self._change((forward.child.schema, forward.child.name), forward.put_up)
+                self._change(forward.child, forward.put_up)
 
     def remove(self) -> None:
         """Take all of them down; nothing where there are none."""
@@ -79,22 +85,25 @@ class Forwarding:
             return [Standing(**row) for row in cursor.execute(_SQL["standing"].format(), values).fetchall()]
 
     def _take_down(self, which: Callable[[Standing], bool]) -> None:
-        while found := [there for there in self.standing() if which(there)]:
-            for there in found:
-                # The table was dropped or renamed since; the next look tells.
-                with suppress(errors.UndefinedTable, errors.InvalidSchemaName):
+        for attempt in patiently(_LOOKS):
+            try:
+                for there in filter(which, self.standing()):
                     self._take_one_down(there)
+            except (TableReplaced, errors.UndefinedTable, errors.InvalidSchemaName):
+                # The table was dropped or renamed since: the next look tells what is left, and where.
+                if attempt == _LOOKS:
+                    raise
+            else:
+                return
 
     def _take_one_down(self, there: Standing) -> None:
-        if there.table is None:
+        if there.oid is None:
             self._drop_function(there)
         else:
-            self._change(there.table, partial(self._drop, there))
+            self._change(Child(there.oid, there.schema, there.name), partial(self._drop, there))
 
     def _drop(self, there: Standing) -> None:
-        assert there.table is not None
-        assert there.trigger is not None
-        parts = {"trigger": ident(there.trigger), "child": ident(*there.table)}
+        parts = {"trigger": ident(there.trigger), "child": ident(there.schema, there.name)}
         self.connection.execute(_SQL["drop_trigger"].format(**parts), {})
         self._drop_function(there)
 
@@ -102,7 +111,7 @@ class Forwarding:
         function = ident(self.settings.private_schema, there.function)
         self.connection.execute(_SQL["drop_function"].format(function=function), {})
 
-    def _change(self, table: tuple[str, str], action: Callable[[], None]) -> None:
+    def _change(self, table: Named, action: Callable[[], None]) -> None:
         change_table(self.connection, self.settings, self.progress, table, action)
 
     def _wanted(self, tree: Tree) -> list["_Forward"]:

@@ -49,19 +49,18 @@ class Guard:
 
     def stands(self) -> bool:
         """Both triggers are there, enabled, and made from this very text."""
-        return [(row["made_from"], row["enabled"]) for row in self._state()] == [(self._digest, "O")] * 2
+        found = [(row["name"], row["made_from"], row["enabled"]) for row in self._state()]
+        return found == [(name, self._digest, "O") for name in (INSERT_TRIGGER, UPDATE_TRIGGER)]
 
     def is_there(self) -> bool:
-        """Some part of it is there: without the triggers, where somebody dropped them, a function that is left."""
-        values = {**self._triggers, "schema": self.settings.private_schema, "function": self._function_name}
+        """Some part of it is there, be it only the function where somebody dropped the triggers."""
         with self.connection.cursor(row_factory=scalar_row) as cursor:
-            return bool(cursor.execute(_SQL["is_there"].format(), values).fetchone())
+            return bool(cursor.execute(_SQL["is_there"].format(), self._place).fetchone())
 
     def ensure(self) -> None:
         """Put the guard up where it does not stand as it should."""
         if not self.stands():
-            table = (self.table.schema, self.table.name)
-            change_table(self.connection, self.settings, self.progress, table, self._put_up)
+            change_table(self.connection, self.settings, self.progress, self.table, self._put_up)
 
     def remove(self) -> None:
         """Take the guard away, in the caller's transaction."""
@@ -70,16 +69,15 @@ class Guard:
         self._run("drop_claims", claims=self.claims)
 
     def _drop_triggers(self) -> None:
-        for trigger in (INSERT_TRIGGER, UPDATE_TRIGGER):
-            self._run("drop_trigger", trigger=ident(trigger), table=self.target)
+        for trigger in self._state():
+            self._run("drop_trigger", trigger=ident(trigger["name"]), table=self.target)
 
     def _put_up(self) -> None:
         self._run("create_claims", claims=self.claims)
         self.connection.execute(template("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(self.claims), {})
         self._run("create_function", function=self.function, body=literal(self._body))
         Archive(self.connection, self.settings.private_schema).close()
-        if self._state():
-            self._drop_triggers()
+        self._drop_triggers()
         for name, statement in ((INSERT_TRIGGER, "create_insert_trigger"), (UPDATE_TRIGGER, "create_update_trigger")):
             self._run(statement, trigger=ident(name), **self._trigger_parts)
             self._run("comment_trigger", trigger=ident(name), table=self.target, text=literal(self._digest))
@@ -133,12 +131,12 @@ class Guard:
         return ident(self.table.by_number[number].name)
 
     @property
-    def _triggers(self) -> dict[str, Any]:
-        return {"table": self.table.oid, "names": [INSERT_TRIGGER, UPDATE_TRIGGER]}
+    def _place(self) -> dict[str, Any]:
+        return {"table": self.table.oid, "schema": self.settings.private_schema, "function": self._function_name}
 
     def _state(self) -> list[dict[str, Any]]:
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(_SQL["state"].format(), self._triggers).fetchall()
+            return cursor.execute(_SQL["state"].format(), self._place).fetchall()
 
     def _run(self, statement: str, **parts: Fragment) -> None:
         self.connection.execute(_SQL[statement].format(**parts), {})

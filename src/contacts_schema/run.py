@@ -11,7 +11,7 @@ from .blanks import Blanks
 from .catalog.facts import Table
 from .catalog.read import fingerprint, read_facts
 from .constraint import Constraint
-from .errors import Reason, Refused
+from .errors import Reason, Refused, TableReplaced
 from .forward import Forwarding
 from .guard import Guard
 from .merge.root import is_text
@@ -24,14 +24,23 @@ from .settings import Settings
 class Run:
     """What the ways forward and back have in common. The catalog is read once the run's lock is held."""
 
-    def __init__(self, connection: Connection[Any], settings: Settings, progress: Progress) -> None:
-        self.connection, self.settings, self.progress = connection, settings, progress
+    def __init__(
+        self, connection: Connection[Any], settings: Settings, progress: Progress, expected: int | None = None
+    ) -> None:
+        self.connection, self.settings, self.progress, self._expected = connection, settings, progress, expected
         self.started = time.monotonic()
         self.read()
 
     def read(self) -> None:
-        """Plan by the catalog as it is now. The server waits for whoever is changing a table before it describes it."""
+        """Plan by the catalog as it is now. Raises TableReplaced where the name is another table's since.
+
+        Whoever is changing a table is waited for: the server does before it describes it.
+        """
         with_lock(self.connection, self.settings, self.progress, "a table to read its definition", self._read)
+        found = self.plan.target.oid if self.plan.target else None
+        if self._expected not in (None, found):
+            raise TableReplaced(f"{self.settings.schema}.{self.settings.table}")
+        self._expected = found
 
     def _read(self) -> None:
         """Read the catalog and its fingerprint as of one moment."""

@@ -8,13 +8,14 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from .errors import AnotherRunInProgress, Reason, Refused
+from .errors import AnotherRunInProgress, LockNotAcquired, Reason, Refused
 from .report import Progress
 from .retry import patiently
 from .settings import Settings
 
 # A lock of ours that no other program takes by chance: "contacts" as ASCII.
 _LOCK_CLASS = int.from_bytes(b"cont")
+_ARCHIVE_CLASS = int.from_bytes(b"arch")
 _LOCK_ATTEMPTS = 5
 
 _SESSION = {
@@ -161,6 +162,31 @@ def alone(connection: Connection[Any], table: int, progress: Progress) -> Iterat
     finally:
         if not connection.broken and not connection.closed:
             connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s, %s)", key)
+
+
+@contextmanager
+def keeping(connection: Connection[Any], settings: Settings) -> Iterator[None]:
+    """Nobody clears the private schema up meanwhile: what a run has just made there looks as if nobody needed it.
+
+    Shared, as runs of other tables have it too. Raises LockNotAcquired.
+    """
+    key = [_ARCHIVE_CLASS, settings.private_schema]
+    for _ in patiently(settings.lock_attempts):
+        if _scalar(connection, "SELECT pg_catalog.pg_try_advisory_lock_shared(%s, pg_catalog.hashtext(%s))", key):
+            break
+    else:
+        raise LockNotAcquired(f"the archive in {settings.private_schema}", settings.lock_attempts)
+    try:
+        yield
+    finally:
+        if not connection.broken and not connection.closed:
+            connection.execute("SELECT pg_catalog.pg_advisory_unlock_shared(%s, pg_catalog.hashtext(%s))", key)
+
+
+def may_clear_up(connection: Connection[Any], schema: str) -> bool:
+    """Whether nobody is :func:`keeping` the private schema; nobody does until the end of the caller's transaction."""
+    statement = "SELECT pg_catalog.pg_try_advisory_xact_lock(%s, pg_catalog.hashtext(%s))"
+    return bool(_scalar(connection, statement, [_ARCHIVE_CLASS, schema]))
 
 
 def lock_key(table: int) -> list[int]:

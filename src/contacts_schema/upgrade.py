@@ -18,8 +18,9 @@ from .merge.sweep import sweep
 from .merge.worker import Worker
 from .preflight import blocking, preflight, unique
 from .report import Progress, Report, Shared
+from .retry import with_lock
 from .run import Run
-from .session import beside
+from .session import beside, keeping
 from .settings import Settings
 from .workspace import Workspace
 
@@ -27,11 +28,13 @@ from .workspace import Workspace
 class Upgrade(Run):
     """What the two upgrades do."""
 
-    def __init__(self, connection: Connection[Any], settings: Settings, progress: Progress) -> None:
+    def __init__(
+        self, connection: Connection[Any], settings: Settings, progress: Progress, expected: int | None = None
+    ) -> None:
         self.merged: list[Passes] = []
         self.notes: list[str] = []
         self._objections: tuple[Reason, ...] = ()
-        super().__init__(connection, settings, progress)
+        super().__init__(connection, settings, progress, expected)
 
     def read(self) -> None:
         """Plan anew; the session's tables are no longer shaped as the plan's."""
@@ -44,12 +47,18 @@ class Upgrade(Run):
         if self.plan.constrained:
             self.progress.note(f'"{self.settings.constraint}" is there already; nothing to merge')
         else:
-            self._merge()
+            with keeping(self.connection, self.settings):
+                self._merge()
         return self._report()
 
     def constrain(self) -> Report:
         """Merge what is left, and put the constraint in the guard's place."""
         self.refuse_other_archive()
+        with keeping(self.connection, self.settings):
+            self._constrain()
+        return self._report()
+
+    def _constrain(self) -> None:
         if not self.plan.constrained:
             self._merge_if_unguarded()
             self.progress.step("build the unique index")
@@ -60,7 +69,6 @@ class Upgrade(Run):
             self.constraint.attach(self.guard.remove)
         self.constraint.drop_index(self.constraint.lookup_name)
         self.forwarding.remove()
-        return self._report()
 
     def _merge_if_unguarded(self) -> None:
         """Where the guard stands no duplicate came since the merge; should one be left, the unique build finds it."""
@@ -108,10 +116,10 @@ class Upgrade(Run):
         for node in self.plan.tree.nodes if self.plan.tree else ():
             if node.table.rows < 0:
                 self.progress.note(f"{node.table.label} has no statistics; analysing it")
-                name = (node.table.schema, node.table.name)
-                analyze = partial(self.connection.execute, template("ANALYZE {}").format(ident(*name)), {})
+                statement = template("ANALYZE {}").format(ident(node.table.schema, node.table.name))
+                analyze = partial(self.connection.execute, statement, {})
                 # It waits for its lock with an open snapshot, for which others wait: the lock is awaited without one.
-                change_table(self.connection, self.settings, self.progress, name, analyze)
+                change_table(self.connection, self.settings, self.progress, node.table, analyze)
 
     def _merge_until_none(self, found: Found) -> None:
         """Merge; where the catalog changes meanwhile, plan anew and go on, or refuse."""
@@ -163,7 +171,8 @@ class Upgrade(Run):
         if tree is None or self._objections or not tree.declares:
             return
         # What is swept is noted beside the rows that it led to, in their batches.
-        swept = sweep(self._batch(self._open(), run=None))
+        patiently = partial(with_lock, self.connection, self.settings, self.progress, "what refers to contacts")
+        swept = sweep(self._batch(self._open(), run=None), patiently)
         self.notes += [f"{count} rows of {table} were led to survivors afterwards" for table, count in swept.items()]
 
     def _open(self) -> Workspace:

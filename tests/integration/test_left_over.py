@@ -64,6 +64,14 @@ def test_a_guard_whose_triggers_somebody_dropped_leaves_nothing_behind(url):
     assert query(url, FUNCTIONS) == []
 
 
+def test_a_guard_whose_trigger_somebody_renamed_leaves_nothing_behind(url):
+    run(url, "ALTER TRIGGER contacts_schema_guard_insert ON contacts RENAME TO mine")
+    drop_constraint(url)
+    restore(url)
+
+    assert query(url, FUNCTIONS) == []
+
+
 def test_no_vacuum_is_in_the_way_of_the_claims(url):
     ((options,),) = query(url, "SELECT reloptions FROM pg_class WHERE relname LIKE 'claims_%' AND relkind = 'r'")
 

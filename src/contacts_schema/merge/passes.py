@@ -19,7 +19,7 @@ from .batch import Undecided
 from .counters import Interference
 from .root import RootStatements
 from .statements import SQL
-from .worker import CAP, Worker, merge_failure
+from .worker import CAP, Done, Worker, merge_failure
 
 # Below this many duplicates a second connection costs more than it saves.
 _WORTH_SHARING = 2000
@@ -130,13 +130,17 @@ class Passes:
                 self.worker.work_off()
             finally:
                 second.stop() if self.worker.unfinished else None
-        other.result()
         for worker in workers:
-            self._count(worker, lambda: None)
+            self._add(worker.take_done())
+        other.result()
 
     def _count(self, worker: Worker, work: Callable[[], None]) -> None:
-        work()
-        done = worker.take_done()
+        try:
+            work()
+        finally:
+            self._add(worker.take_done())
+
+    def _add(self, done: Done) -> None:
         self.groups += done.groups
         self.duplicates += done.duplicates
         self.archived += done.archived

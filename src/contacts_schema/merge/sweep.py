@@ -1,6 +1,7 @@
 """References without a foreign key: the forwarding triggers may be got round, so at the end somebody looks."""
 
 from collections import Counter
+from collections.abc import Callable
 
 from psycopg.rows import scalar_row
 
@@ -12,13 +13,16 @@ from .tree import Edge
 _ROUNDS = 10
 
 
-def sweep(batch: Batch) -> Counter[str]:
+Patiently = Callable[[Callable[[], int]], int]
+
+
+def sweep(batch: Batch, patiently: Patiently) -> Counter[str]:
     """Move, and journal, what still refers to a merged row without a foreign key; gives rows by table."""
     moved: Counter[str] = Counter()
     for node in batch.nodes:
         for edge in (*node.incoming, *node.own):
             if edge.declared and batch.writes[_parent(batch, edge)].archive is not None:
-                moved[node.table.label] += _sweep(batch, node.position, edge)
+                moved[node.table.label] += _sweep(batch, node.position, edge, patiently)
     return +moved
 
 
@@ -26,14 +30,18 @@ def _parent(batch: Batch, edge: Edge) -> int:
     return batch.resolver.tree.by_table[edge.parent].position
 
 
-def _sweep(batch: Batch, position: int, edge: Edge) -> int:
+def _sweep(batch: Batch, position: int, edge: Edge, patiently: Patiently) -> int:
     writes = batch.writes[position]
     statement = swept(writes, edge, batch.writes[_parent(batch, edge)])
     journal = writes.journal.id if writes.journal else None
+
+    def once() -> int:
+        with batch.connection.cursor(row_factory=scalar_row) as cursor:
+            return int(cursor.execute(statement, {"journal": journal}).fetchone() or 0)
+
     total = 0
     for _ in range(_ROUNDS):
-        with batch.connection.cursor(row_factory=scalar_row) as cursor:
-            moved = int(cursor.execute(statement, {"journal": journal}).fetchone() or 0)
+        moved = patiently(once)
         if not moved:
             break
         total += moved

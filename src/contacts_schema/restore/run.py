@@ -11,8 +11,8 @@ from ..catalog.facts import Table
 from ..compose import ident
 from ..ddl import outlasting_vacuum, past_vacuum
 from ..report import Progress
-from ..retry import with_lock
-from ..session import IN_BATCH
+from ..retry import patiently, with_lock
+from ..session import IN_BATCH, may_clear_up
 from ..settings import Settings
 from .changes import Changes
 from .outcome import Op, Outcome
@@ -21,6 +21,7 @@ from .sources import Source
 from .store import Store
 from .triggers import lock, make_way, resting
 
+_CLEANERS = 5
 STAYS, TABLE_GONE, NOT_BACK = "stays in the archive,", "its table is gone", "what it refers to is not back"
 
 
@@ -31,6 +32,7 @@ class Restore:
         self.connection, self.settings, self.target, self.progress = connection, settings, target, progress
         self.store = Store(connection, settings.private_schema)
         self.changes = Changes(self.store)
+        self._in_the_way: list[Table] = []
 
     def run(self) -> Outcome:
         """Undo every batch. What cannot be brought back stays archived and is listed in ``kept``."""
@@ -40,7 +42,7 @@ class Restore:
         self.progress.total(len(batches))
         outcome = Outcome()
         for batch in batches:
-            undo = partial(self._try_to_undo, batch)
+            undo = partial(self._undo_batch, batch)
             undone = with_lock(self.connection, self.settings, self.progress, "the tables of the archive", undo)
             outcome.add(undone)
             self.progress.advance(1, undone.inserted)
@@ -52,12 +54,24 @@ class Restore:
         """Drop what is empty; the schema too, once nothing of any run is left in it."""
         with self.connection.transaction():
             self.store.execute("finish_runs", **self._source_values())
-            done = [source for source in self.store.sources.values() if self._is_done_with(source)]
+        for _ in patiently(_CLEANERS):
+            if self._clean():
+                return
+
+    def _clean(self) -> bool:
+        """Not while another table is being merged: whoever restores that will do it. Another restore is soon done."""
+        with self.connection.transaction():
+            if not may_clear_up(self.connection, self.store.schema):
+                return False
+            if not self.store.exists():
+                return True
+            done = [source for source in self.store.still_there() if self._is_done_with(source)]
             past_vacuum(self.connection, [source.relation for source in done])
             for source in done:
                 self._drop(source)
             if not self._is_in_use():
                 self._drop_schema()
+        return True
 
     def _drop(self, source: Source) -> None:
         """Asked again under the lock: a merge of another table may have come between that notes something here."""
@@ -83,20 +97,16 @@ class Restore:
     def _is_done_with(self, source: Source) -> bool:
         return all(self.store.column("is_done_with", relation=source.relation, id=source.id))
 
-    def _try_to_undo(self, batch: int) -> Outcome:
-        try:
-            return self._undo_batch(batch)
-        except errors.LockNotAvailable:
-            make_way(self.connection, self._tables(self._ops(batch)))
-            raise
-
     def _undo_batch(self, batch: int) -> Outcome:
         outcome = Outcome()
+        # Until that is done nothing is locked that a writer could wait for.
+        make_way(self.connection, self._in_the_way)
+        self._in_the_way = []
         with self.connection.transaction():
             self.connection.execute(IN_BATCH)
             ops = self._ops(batch)
             tables = self._tables(ops)
-            lock(self.connection, tables)
+            self._lock(tables)
             with resting(self.connection, tables):
                 left = [op for op in ops if not self._undo(op, outcome)]
             self.store.execute("finish_ops", batch=batch, left=[op.id for op in left])
@@ -109,6 +119,13 @@ class Restore:
             Op(id=row["id"], kind=row["kind"], sources=tuple(self.store.sources[r] for r in row["relations"]))
             for row in self.store.named_rows("ops", batch=batch)
         ]
+
+    def _lock(self, tables: list[Table]) -> None:
+        try:
+            lock(self.connection, tables)
+        except errors.LockNotAvailable:
+            self._in_the_way = tables
+            raise
 
     @staticmethod
     def _tables(ops: Sequence[Op]) -> list[Table]:

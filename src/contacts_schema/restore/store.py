@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import Connection, sql
 from psycopg.rows import dict_row, scalar_row
 
+from ..archive import Archive
 from ..catalog.facts import ForeignKey, Table
 from ..catalog.read import find_table, read_foreign_keys, read_tables
 from ..compose import Fragment, ident
@@ -57,6 +58,15 @@ class Store:
         found = {row["id"]: self._source_oid(row) for row in rows}
         tables = read_tables(self.connection, [oid for oid in found.values() if oid])
         return {row["id"]: self._source(row, kept[row["oid"]], tables.get(found[row["id"]] or 0)) for row in rows}
+
+    def exists(self) -> bool:
+        """There is something to look into."""
+        return Archive(self.connection, self.schema).exists()
+
+    def still_there(self) -> list[Source]:
+        """Those that no other restore has dropped since."""
+        ids = {row["id"] for row in self.rows(self.composed("relations"), {"schema": self.schema})}
+        return [source for source in self.sources.values() if source.id in ids]
 
     def _source_oid(self, row: Mapping[str, Any]) -> int | None:
         """By oid; by name where the table was dropped and made again, as a dump and restore does."""

@@ -39,7 +39,8 @@ COMMENT ON TRIGGER {trigger} ON {child} IS {text}
 
 -- name: standing
 -- A function without a trigger is what is left where a referring table was dropped.
-SELECT n.nspname AS schema, c.relname AS name, t.tgname AS trigger, t.tgenabled::text AS enabled,
+SELECT c.oid::bigint AS oid, coalesce(n.nspname, '') AS schema, coalesce(c.relname, '') AS name,
+       coalesce(t.tgname, '') AS trigger, coalesce(t.tgenabled::text, '') AS enabled,
        pg_catalog.obj_description(t.oid, 'pg_trigger') AS made_from, p.proname AS function
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.pronamespace
 LEFT JOIN (pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid

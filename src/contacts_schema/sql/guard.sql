@@ -51,13 +51,16 @@ DROP FUNCTION IF EXISTS {function}()
 DROP TABLE IF EXISTS {claims}
 
 -- name: state
--- What the guard that is there was made from; nothing where it is not whole.
-SELECT pg_catalog.obj_description(t.oid, 'pg_trigger') AS made_from, t.tgenabled::text AS enabled
-FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = %(table)s AND t.tgname = ANY (%(names)s::text[]) AND NOT t.tgisinternal
+-- The guard's triggers, whatever they are called by now, and what each was made from.
+SELECT t.tgname AS name, pg_catalog.obj_description(t.oid, 'pg_trigger') AS made_from, t.tgenabled::text AS enabled
+FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE t.tgrelid = %(table)s AND n.nspname = %(schema)s AND p.proname = %(function)s
+ORDER BY t.tgname
 
 -- name: is_there
-SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = %(table)s AND tgname = ANY (%(names)s::text[]) AND NOT tgisinternal)
-    OR EXISTS (SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+-- Its triggers depend on it.
+SELECT EXISTS (SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
                WHERE n.nspname = %(schema)s AND p.proname = %(function)s) AS there
 
 -- name: create_blank_function
