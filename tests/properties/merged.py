@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
-from tests.properties.images import Image
+from tests.properties.images import DANGLING, Image
 from tests.properties.model import MARK, Row, Schema, Table
 
 __all__ = ["Merged"]
+
+Known: TypeAlias = Callable[[str, str | None], str | None]
 
 
 @dataclass(frozen=True)
@@ -118,15 +121,31 @@ class Merged:
                 yield f"{table.name} {mark}: went into {final}, whose {link.columns} leads elsewhere"
 
     def _led(self, table: str, mark: str | None) -> str | None:
-        return mark and self.final(table, mark)
+        """What the row is known by now that took the place of one of before."""
+        if mark is None or self.schema.by_name[table].primary or mark == DANGLING:
+            return mark and self.final(table, mark)
+        return self._described(self.before, table, mark, self._led)
+
+    def _known(self, table: str, mark: str | None) -> str | None:
+        """What a row of after is known by: by its mark, or by all it says where it has none."""
+        if mark is None or self.schema.by_name[table].primary or mark == DANGLING:
+            return mark
+        return self._described(self.after, table, mark, self._known)
+
+    def _described(self, image: Image, name: str, mark: str, known: Known) -> str:
+        table, row = self.schema.by_name[name], image.rows[name][mark]
+        others = self._fixed(table, [column.name for column in table.columns])
+        links = (link for link in table.links if link.parent != name)
+        return repr([*(row[other] for other in others), *(known(link.parent, image.leads_to(link, row)) for link in links)])
 
     def _references(self, table: Table) -> Iterator[str]:
         """Every reference leads to the row that took the place of the one it led to."""
         for mark, row in self.after.rows[table.name].items():
             for link in table.links if mark in self.before.rows[table.name] else ():
                 led = self._led(link.parent, self.before.leads_to(link, self.before.rows[table.name][mark]))
-                if self.after.leads_to(link, row) != led:
-                    yield f"{table.name} {mark}: {link.columns} leads to {self.after.leads_to(link, row)} instead of {led}"
+                found = self._known(link.parent, self.after.leads_to(link, row))
+                if found != led:
+                    yield f"{table.name} {mark}: {link.columns} leads to {found} instead of {led}"
 
     def _contents(self, table: Table) -> Iterator[str]:
         """Everything else of a row that is there is as it was."""
@@ -152,14 +171,8 @@ class Merged:
 
     def _unmarked(self, table: Table) -> Iterator[str]:
         """Rows without a primary key are never merged; they say the same and lead to the survivors."""
-        others = self._fixed(table, [column.name for column in table.columns])
-
-        def seen(image: Image, row: Row) -> tuple[str | None, ...]:
-            led = (self._led(link.parent, image.leads_to(link, row)) for link in table.links)
-            return (*(row[name] for name in others), *led)
-
-        was = sorted(map(repr, (seen(self.before, row) for row in self.before.rows[table.name].values())))
-        now = sorted(map(repr, (seen(self.after, row) for row in self.after.rows[table.name].values())))
+        was = sorted(self._described(self.before, table.name, mark, self._led) for mark in self.before.rows[table.name])
+        now = sorted(self._described(self.after, table.name, mark, self._known) for mark in self.after.rows[table.name])
         if was != now:
             yield f"{table.name}: rows without a key differ"
 
