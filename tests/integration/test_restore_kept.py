@@ -177,6 +177,31 @@ def test_each_archived_row_is_listed_with_its_own_cause(database_url):
     )
 
 
+@pytest.mark.parametrize("agent", ["REFERENCES contacts", "REFERENCES contacts ON DELETE CASCADE DEFERRABLE"])
+def test_a_row_of_an_earlier_batch_does_not_come_back_to_a_stranger(database_url, agent):
+    """It was archived first, while the other contact it refers to was still there."""
+    run(database_url, TWO_PAIRS)
+    run(
+        database_url, f"CREATE TABLE tags (id int PRIMARY KEY, contact_id int UNIQUE REFERENCES contacts, agent int {agent})"
+    )
+    run(database_url, "CREATE TABLE likes (id int PRIMARY KEY, tag_id int UNIQUE REFERENCES tags)")
+    run(database_url, "INSERT INTO tags VALUES (10, 1, 3), (20, 2, 4); INSERT INTO likes VALUES (100, 10), (200, 20)")
+    before = [query(database_url, f"TABLE {table} ORDER BY 1") for table in ("contacts", "tags", "likes")]
+    merge(database_url, batch_size=1, collisions=((None, "tags", "merge"), (None, "likes", "merge")))
+    drop_constraint(database_url)
+    run(database_url, "INSERT INTO contacts VALUES (4, 9, 'a stranger')")
+
+    assert restore(database_url).kept == (
+        "public.contacts (id=4): stays in the archive, contacts_pkey (SQLSTATE 23505)",
+        "public.tags (id=20): stays in the archive, what it refers to is not back",
+        "public.likes (id=200): stays in the archive, what it refers to is not back",
+    )
+    assert query(database_url, "TABLE tags") == [(10, 1, 3)]
+    run(database_url, "DELETE FROM contacts WHERE workspace_id = 9")
+    assert restore(database_url).kept == ()
+    assert [query(database_url, f"TABLE {table} ORDER BY 1") for table in ("contacts", "tags", "likes")] == before
+
+
 def test_what_was_swept_up_at_the_end_never_leads_to_a_stranger(database_url):
     logs = (Reference(table="logs", column="contact_id"),)
     run(database_url, PAIR, "CREATE TABLE logs (id int PRIMARY KEY, contact_id int); INSERT INTO logs VALUES (5, 2)")

@@ -83,7 +83,7 @@ class Restoring:
             )
 
     def _insert(self, source: Source) -> Fragment:
-        insert = embedded(source.insert(), op=_OP, only=sql.SQL("NULL")) if source.table is not None else None
+        insert = self._bring_back(source) if source.table is not None else None
         left = SQL["stay_archived"].format(
             left_keys=embedded(source.left_keys(), op=_OP),
             note_left=self._statement("note_left", parts={"archive": source.relation}, op=_OP),
@@ -93,6 +93,10 @@ class Restoring:
             relation=sql.Literal(source.id),
         )
         return _block([SQL["bring_back"].format(insert=insert, label=literal(source.label))] if insert else [], [left])
+
+    def _bring_back(self, source: Source) -> Fragment:
+        above = self.store.above(source, self.store.sources.values())
+        return embedded(source.insert(above, _is_left), op=_OP, only=sql.SQL("NULL"))
 
     def _undo(self, sources: Sequence[Source]) -> Fragment:
         usable = [source for source in sources if source.undoable]

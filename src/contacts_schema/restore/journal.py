@@ -10,9 +10,7 @@ from ..archive import key
 from ..catalog.facts import Column, ForeignKey
 from ..compose import NOTHING, TRUE, Fragment, comma, differ, every, fragment, ident, identical, some, template
 from ..merge.statements import new, of, old, source
-from .sources import SQL, Source
-
-_LATER = template('({} AND EXISTS (SELECT FROM {} AS "~s" WHERE "~s"."~op" > "~j"."~op" AND {}))')
+from .sources import LATER, SQL, Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +131,7 @@ class Journal:
         for other in later:
             same = self._known_later(other, gone)
             if same is not None:
-                yield _LATER.format(is_left(other), other.relation, same)
+                yield LATER.format(is_left(other), other.relation, same)
 
     def _needed(
         self, below: Sequence[tuple[ForeignKey, Source]], is_left: Callable[[Source], Fragment]
@@ -146,7 +144,7 @@ class Journal:
                     template("{} {} {}").format(of("~j", new(parent)), fragment(equality), of("~s", other.former(child)))
                     for child, parent, equality in columns
                 )
-                yield _LATER.format(is_left(other), other.relation, same)
+                yield LATER.format(is_left(other), other.relation, same)
 
     def _known_later(self, other: Source, gone: Fragment) -> Fragment | None:
         if self.source.keys and other.keys == self.source.keys:

@@ -166,7 +166,7 @@ class Restore:
 
     def _insert(self, source: Source, op: Op, outcome: Outcome, only: Sequence[int] | None = None) -> None:
         values = {"op": op.id, "only": None if only is None else list(only)}
-        (row,) = self.store.rows(source.insert(), values)
+        (row,) = self.store.rows(source.insert(self.store.left_above(source)), values)
         outcome.inserted += row["rows"]
 
     def _leave(self, source: Source, op: Op, outcome: Outcome, faults: Mapping[int, str], otherwise: str) -> bool:

@@ -1,18 +1,22 @@
 """An archive or journal table beside the table it came from, as that one is shaped today. Composes statements."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from psycopg import sql
 
 from ..archive import key
-from ..catalog.facts import Column, Table
-from ..compose import Fragment, comma, ident, some, template
-from ..merge.statements import of, old, source
+from ..catalog.facts import Column, ForeignKey, Table
+from ..compose import TRUE, Fragment, comma, differ, every, fragment, ident, some, template
+from ..merge.statements import new, of, old, source
 from ..sql import load
 
 SQL = load("restore")
+LATER = template('({} AND EXISTS (SELECT FROM {} AS "~s" WHERE "~s"."~op" > "~j"."~op" AND {}))')
+"""Something was done later, and is not undone yet: whether any is left, of which relation, to which of its rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +53,19 @@ class Source:
         """The table is there, and so is every column of the key that its rows are found by."""
         return self.table is not None and all(n in self.columns for n in self.keys)
 
-    def insert(self) -> sql.Composed:
-        """Columns that both sides still have, without the generated ones."""
+    def insert(
+        self, above: Sequence[tuple[ForeignKey, Source]], is_left: Callable[[Source], Fragment] = lambda _: TRUE
+    ) -> sql.Composed:
+        """Columns that both sides still have, without the generated ones; of the tables ``above``, which this one refers
+        to, something is left. ``is_left`` asks the server for it, where only that will know.
+        """
         shared = self.shared
         return SQL["insert"].format(
             archive=self.relation,
             table=self.target,
             columns=comma(ident(self.columns[n].name) for n in shared),
             archived=comma(of("~back", ident(self.names[n])) for n in shared),
-            waiting=some(self.waiting(n) for n in self.moving),
+            waiting=some([*(self.waiting(n) for n in self.moving), *self._without_its_parent(above, is_left)]),
             beside=some(self._beside(n) for n in self.moving),
         )
 
@@ -97,6 +105,26 @@ class Source:
         if self.kind == "archive":
             return ident(self.names[number])
         return old(number) if number in self.numbers else key(number)
+
+    def _without_its_parent(
+        self, above: Sequence[tuple[ForeignKey, Source]], is_left: Callable[[Source], Fragment]
+    ) -> Iterator[Fragment]:
+        """The row that it refers to went later, and is not back: another may have its key by now."""
+        for held, other in above:
+            changed = {n for n in held.parent_columns if other.kind == "archive" or n in other.numbers}
+            if changed and other.known.issuperset(held.parent_columns) and self.known.issuperset(held.columns):
+                columns = zip(held.columns, held.parent_columns, held.equality, strict=True)
+                same = [
+                    template("{} {} {}").format(of("~s", other.former(p)), fragment(equality), of("~j", self.former(c)))
+                    for c, p, equality in columns
+                ]
+                yield LATER.format(is_left(other), other.relation, every([*same, *other.left_its_key(changed)]))
+
+    def left_its_key(self, numbers: set[int]) -> Iterator[Fragment]:
+        """A row that stayed has been given another key."""
+        if self.kind != "archive":
+            listed = sorted(numbers)
+            yield differ([of("~s", old(n)) for n in listed], [of("~s", new(n)) for n in listed])
 
     def _beside(self, number: int) -> Fragment:
         """The row that this reference leads to is in the same archive still, and not asked for together with this one."""

@@ -45,6 +45,14 @@ class Store:
             if other.table is not None and (key.table, key.parent) == (other.table.oid, source.table.oid)
         ]
 
+    def left_above(self, source: Source) -> list[tuple[ForeignKey, Source]]:
+        """Where something is left of a table that this one refers to, and how this one refers."""
+        return self.above(source, self.left.values())
+
+    def above(self, source: Source, others: Iterable[Source]) -> list[tuple[ForeignKey, Source]]:
+        """Those of tables that this one refers to, and how it refers."""
+        return [(key, other) for other in others for key, _ in self.below(other, [source])]
+
     @cached_property
     def _foreign_keys(self) -> tuple[ForeignKey, ...]:
         oids = {source.table.oid for source in self.sources.values() if source.table is not None}
