@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sandbox.trial import CONTACTS, merge, query, reasons, restore, round_trip, run
 
 
@@ -68,3 +70,38 @@ def test_what_is_filled_does_not_change_who_survives(database_url):
     merge(database_url, survivor_order="name DESC", fill=("name",))
 
     assert query(database_url, "SELECT id, name FROM contacts") == [(1001, "Ann")]
+
+
+REFERRED = (
+    "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text, referrer int UNIQUE REFERENCES contacts);"
+)
+
+
+def survivors_alone(url: str) -> Callable[[], None]:
+    def look() -> None:
+        assert query(url, "SELECT count(*), count(referrer) FROM contacts") == [(2, 0)]
+
+    return look
+
+
+def test_a_duplicate_that_refers_to_another_of_its_group_is_no_obstacle_however_large_the_group(database_url):
+    """Until its own batch it is a row like any other, whose reference would change under a unique key."""
+    run(
+        database_url,
+        REFERRED,
+        "INSERT INTO contacts SELECT n, 1, 'a' FROM generate_series(2, 1000) AS n; INSERT INTO contacts VALUES (1, 1, 'b');"
+        "UPDATE contacts SET referrer = id - 900 WHERE id > 950",
+    )
+
+    round_trip(database_url, survivors_alone(database_url))
+
+
+def test_groups_that_stand_in_the_way_of_each_other_are_merged_together(database_url):
+    run(
+        database_url,
+        REFERRED,
+        "INSERT INTO contacts VALUES (1, 1, 'a'), (2, 1, 'a'), (3, 1, 'b'), (4, 1, 'b');"
+        "UPDATE contacts SET referrer = 6 - id WHERE id IN (2, 4)",
+    )
+
+    round_trip(database_url, survivors_alone(database_url), batch_size=1)

@@ -106,6 +106,19 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Need:
+    """A foreign key of a table as a condition on a row of it, ``~image``: that the row which it refers to is there.
+
+    Only of keys that are enforced, and to tables of which every row can be seen.
+    """
+
+    table: int
+    name: str
+    expression: str
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """A relation and what hangs on it. ``rows`` is the planner's estimate, -1 where it was never analysed.
 
@@ -142,6 +155,7 @@ class Table:
     indexes: tuple[Index, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     checks: tuple[Check, ...] = ()
+    needs: tuple[Need, ...] = ()
 
     @property
     def label(self) -> str:

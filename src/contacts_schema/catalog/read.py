@@ -10,7 +10,7 @@ from psycopg.rows import class_row, scalar_row
 
 from ..settings import Settings
 from ..sql import load
-from .facts import Check, Column, Facts, ForeignKey, Index, NamedColumn, PrivateSchema, Role, Table, Trigger
+from .facts import Check, Column, Facts, ForeignKey, Index, NamedColumn, Need, PrivateSchema, Role, Table, Trigger
 
 _SQL = load("catalog")
 
@@ -84,11 +84,12 @@ def look_alikes_query() -> sql.Composed:
 
 
 def read_tables(connection: Connection[Any], oids: Sequence[int]) -> Mapping[int, Table]:
-    """The tables with their columns, indexes, triggers and checks, by oid."""
+    """The tables with their columns, indexes, triggers, checks and own foreign keys, by oid."""
     columns = _by_table(_rows(connection, Column, "columns", oids=oids))
     indexes = _by_table(_rows(connection, Index, "indexes", oids=oids))
     triggers = _by_table(_rows(connection, Trigger, "triggers", oids=oids))
     checks = _by_table(_rows(connection, Check, "checks", oids=oids))
+    needs = _by_table(_rows(connection, Need, "needs", oids=oids))
     distributed = _distributed(connection)
     return {
         table.oid: replace(
@@ -97,6 +98,7 @@ def read_tables(connection: Connection[Any], oids: Sequence[int]) -> Mapping[int
             indexes=indexes[table.oid],
             triggers=triggers[table.oid],
             checks=checks[table.oid],
+            needs=needs[table.oid],
             distributed=table.oid in distributed,
         )
         for table in _rows(connection, Table, "tables", oids=oids)

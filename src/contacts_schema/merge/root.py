@@ -100,6 +100,10 @@ class RootStatements:
         """How many groups the work list has, large ones counted once."""
         return SQL["count_groups"].format(keys=comma(ident(f"~k{n}") for n in self.key))
 
+    def gather_work(self) -> sql.Composed:
+        """Put the groups of some stretches behind all others, each once; takes their lists ``after`` and ``end``."""
+        return SQL["gather_work"].format(keys=comma(ident(f"~k{n}") for n in self.key))
+
     def take_duplicates(self, *, first: Fragment | None = None) -> sql.Composed:
         """Lock a batch's groups and take their duplicates as the root's rows; takes ``after``, ``end`` and ``cap``.
 

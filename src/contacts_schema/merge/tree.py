@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..catalog.facts import Column, Index, Table
+from ..catalog.facts import Column, Index, Need, Table
 
 _BOOKKEEPING = re.compile(
     r"^(date_?)?(created|updated|inserted|modified|changed)(_?(at|on|date|time|timestamp))?$", re.IGNORECASE
@@ -40,7 +40,8 @@ class Node:
     """One table of the merge. ``incoming`` come from earlier nodes, ``own`` are the table's references to itself.
 
     ``moved`` are the columns whose values may change, ``uniques`` the unique indexes that a changed value may violate:
-    its rows can then be duplicates of each other. ``plain`` tables just change a column after one parent: nothing about
+    its rows can then be duplicates of each other. ``needs`` are foreign keys over changed columns that lead to where no
+    merge does. ``plain`` tables just change a column after one parent: nothing about
     their rows has to be worked out before.
     """
 
@@ -53,6 +54,7 @@ class Node:
     own_moved: tuple[int, ...]
     uniques: tuple[Index, ...]
     exclusions: tuple[Index, ...]
+    needs: tuple[Need, ...] = ()
     plain: bool = False
 
     @property
@@ -199,8 +201,15 @@ class _Growth:
             own_moved=tuple(sorted(set().union(*(self._moving(e) for e in own)))),
             uniques=() if position == 0 else tuple(self._uniques(oid)),
             exclusions=tuple(i for i in self._tested(oid) if i.exclusion),
+            needs=self._needs(oid),
             plain=self._plain(oid, incoming, own),
         )
+
+    def _needs(self, oid: int) -> tuple[Need, ...]:
+        """Foreign keys over changed columns that the merge does not follow: their parents stay as they are."""
+        followed = {edge.name for edge in self.used if edge.child == oid and not edge.declared}
+        changed = self.moved[oid]
+        return tuple(n for n in self.tables[oid].needs if changed & set(n.columns) and n.name not in followed)
 
     def _plain(self, oid: int, incoming: Sequence[Edge], own: Sequence[Edge]) -> bool:
         """A key that moves and those who hold it must change in one statement, and so hold others back."""
@@ -208,7 +217,7 @@ class _Growth:
         if oid == self.root.oid or own or len(incoming) != 1 or any(i.unique or i.exclusion for i in self._tested(oid)):
             return False
         (edge,) = incoming
-        checked = any(moved & set(check.columns) for check in table.checks)
+        checked = bool(self._needs(oid)) or any(moved & set(check.columns) for check in table.checks)
         placed = bool({0, *moved} & set(table.partitioned_by))
         follows = bool({pair.parent for pair in edge.pairs} & self.moved[edge.parent])
         keyed = set(self.tables[edge.parent].primary_key)

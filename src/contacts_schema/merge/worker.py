@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -30,6 +31,15 @@ _MOST_GROUPS = 800
 _LEAST_GROUPS = 25
 # A batch holds at most so many duplicates, however large a group is.
 CAP = 800
+_ALL = 2**31
+
+
+class Try(Enum):
+    """Every slice once, then what was left of them, then together what nobody decided on in each alone."""
+
+    FIRST = 1
+    AGAIN = 2
+    TOGETHER = 3
 
 
 @dataclass(kw_only=True)
@@ -54,15 +64,18 @@ class Worker:
         self._size = batch_size or _FIRST_GROUPS
         self._done = Done()
         self._reached = 0
+        self._undecided: list[Slice] = []
         self._stopped = Event()
 
     def work_off(self) -> None:
         """Try every group of the list, and once more what was in somebody's hands, until told to stop."""
         self.unfinished = True
-        left = [piece for piece in self._pieces() if not self._merge(piece, first=True)]
+        left = [piece for piece in self._pieces() if not self._merge(piece, Try.FIRST)]
         for piece in left:
             if not self._stopped.is_set():
-                self._merge(piece, first=False)
+                self._merge(piece, Try.AGAIN)
+        if self._undecided and not self._stopped.is_set():
+            self._merge(self._gathered(), Try.TOGETHER)
         self.unfinished = False
 
     def stop(self) -> None:
@@ -87,31 +100,46 @@ class Worker:
             return None
         return Slice(after=after, end=row["end"], groups=row["groups"], cap=CAP)
 
-    def _merge(self, piece: Slice, *, first: bool) -> bool:
-        """Merge one slice; gives whether all of it was to be had. What is left the second time is noted as such."""
+    def _gathered(self) -> Slice:
+        """The groups that one by one are undecided, as one slice, whole.
+
+        What the look ahead saw is all of them merged. Between two batches a row of one that is still to come may stand
+        in the way.
+        """
+        values = {"after": [piece.after for piece in self._undecided], "end": [piece.end for piece in self._undecided]}
+        self._undecided = []
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(self.batch.root.gather_work(), values).fetchone()
+        assert row is not None
+        return Slice(after=row["after"], end=row["end"], groups=row["groups"], cap=_ALL)
+
+    def _merge(self, piece: Slice, attempt: Try) -> bool:
+        """Merge one slice; gives whether all of it was to be had. What is left in the end is noted as such."""
         start = time.monotonic()
         try:
             merged = self.batch.merge(piece)
         except (Contended, Undecided, Interference, psycopg.Error) as error:
-            return self._failed(piece, error, first=first)
-        if first:
+            return self._failed(piece, error, attempt)
+        if attempt is Try.FIRST:
             self._reached = piece.end
             self._fit(piece, time.monotonic() - start)
         else:
             self._done.skipped += merged.skipped
-        self._count(piece.groups if first else 0, merged)
+        self._count(piece.groups if attempt is Try.FIRST else 0, merged)
         return not merged.skipped
 
-    def _failed(self, piece: Slice, error: Exception, *, first: bool) -> bool:
+    def _failed(self, piece: Slice, error: Exception, attempt: Try) -> bool:
         """Go on with a smaller slice, and past a single group that fails; gives whether nothing was left."""
         if isinstance(error, psycopg.Error) and not may_pass(error):
             raise merge_failure(error) from None
-        if first and piece.groups > 1:
+        if attempt is Try.FIRST and piece.groups > 1:
             self._size = max(1, piece.groups // 4)
             return True
-        if first:
+        if attempt is Try.FIRST:
             self._reached = piece.end
             self._count(piece.groups, Merged())
+        elif attempt is Try.AGAIN and isinstance(error, Undecided):
+            self._undecided.append(piece)
         else:
             self._done.failure = error
         return False

@@ -68,6 +68,20 @@ COPY (DELETE FROM pg_temp."~work" WHERE "~n" / 1000 % 2 = 1 RETURNING *) TO STDO
 -- name: take_work
 COPY pg_temp."~work" FROM STDIN (FORMAT binary)
 
+-- name: gather_work
+-- Groups that could not be merged one by one, behind all others, to be merged together; large ones once and whole.
+WITH "~gone" AS (
+    DELETE FROM pg_temp."~work" AS w USING unnest(%(after)s::bigint[], %(end)s::bigint[]) AS u("after", "end")
+    WHERE w."~n" > u."after" AND w."~n" <= u."end" RETURNING w.*
+), "~last" AS (
+    SELECT max("~n") AS "~n" FROM pg_temp."~work"
+), "~added" AS (
+    INSERT INTO pg_temp."~work"
+    SELECT "~last"."~n" + row_number() OVER (), "~grouped".*
+    FROM (SELECT sum("~size")::bigint, {keys} FROM "~gone" GROUP BY {keys}) AS "~grouped", "~last" RETURNING "~n"
+)
+SELECT min("~n") - 1 AS "after", max("~n") AS "end", count(*) AS groups FROM "~added"
+
 -- name: batch_end
 -- How far a batch reaches: so many groups, and not more duplicates than a batch may hold.
 SELECT max("~n") AS "end", count(*) AS groups FROM (
