@@ -31,7 +31,7 @@ class Downgrade(Run):
         if not self.archive.exists():
             return self.report()
         self.progress.step("bring back merged rows", "batch")
-        found = Restore(self.connection, self.settings, self.table, self.progress).run()
+        found = Restore(self.connection, self.settings, self.plan, self.progress).run()
         return self.report(references_moved=dict(found.undone), rows_restored=found.inserted, kept=tuple(found.kept))
 
     def _take_down(self) -> None:

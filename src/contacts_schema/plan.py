@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from .catalog.facts import Facts, Index, Table
 from .errors import Reason
-from .merge.tree import Tree, grow
+from .merge.tree import Edge, Tree, grow
 from .references import edges, listed, no_column, unknown_names
 from .refusals import refusals
 from .settings import Settings
@@ -31,6 +31,11 @@ class Plan:
     decided: frozenset[int] = frozenset()
     suspects: tuple[Suspect, ...] = ()
     reasons: tuple[Reason, ...] = ()
+
+    @property
+    def declared(self) -> tuple[Edge, ...]:
+        """The references that have no foreign key."""
+        return self.tree.declared if self.tree else ()
 
     @property
     def constrained(self) -> bool:

@@ -62,10 +62,11 @@ def unknown_names(facts: Facts, settings: Settings) -> Iterator[Reason]:
 
 
 def _foreign_keys(facts: Facts) -> list[Edge]:
-    return [_edge(key) for key in facts.foreign_keys if not key.inherited and key.table in facts.tables]
+    return [edge_of(key) for key in facts.foreign_keys if not key.inherited and key.table in facts.tables]
 
 
-def _edge(key: ForeignKey) -> Edge:
+def edge_of(key: ForeignKey) -> Edge:
+    """A foreign key as a reference to follow."""
     pairs = zip(key.columns, key.parent_columns, key.equality, strict=True)
     return Edge(
         name=key.name,

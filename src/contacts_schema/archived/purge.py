@@ -48,7 +48,7 @@ class _Purge:
     def __init__(self, connection: Connection[Any], settings: Settings, plan: Plan, progress: Progress) -> None:
         assert plan.target is not None
         self.connection, self.settings, self.plan, self.progress = connection, settings, plan, progress
-        self.restore = Restore(connection, settings, plan.target, progress)
+        self.restore = Restore(connection, settings, plan, progress)
         self.source: dict[str, Any] = {
             "source": plan.target.oid,
             "source_schema": plan.target.schema,

@@ -108,7 +108,12 @@ class Tree:
     @property
     def declares(self) -> bool:
         """Some reference is the user's word, with no foreign key behind it."""
-        return any(edge.declared for node in self.nodes for edge in (*node.incoming, *node.own))
+        return bool(self.declared)
+
+    @cached_property
+    def declared(self) -> tuple[Edge, ...]:
+        """The references without a foreign key."""
+        return tuple(edge for node in self.nodes for edge in (*node.incoming, *node.own) if edge.declared)
 
     @cached_property
     def by_table(self) -> Mapping[int, Node]:

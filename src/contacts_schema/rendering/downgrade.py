@@ -32,7 +32,7 @@ class DowngradeScript:
             raise Refused(self.down.plan.reasons)
         self.down.refuse_others()
         refuse_begun(self.down)
-        self.restoring = Restoring(connection, settings, self.down.table)
+        self.restoring = Restoring(connection, settings, self.down.plan)
 
     def unconstrain(self) -> str:
         """Locks, checks, and the constraint dropped, where there is one."""

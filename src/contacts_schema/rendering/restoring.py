@@ -9,6 +9,7 @@ from psycopg import Connection, sql
 from ..blanks import TRIGGER as BLANK_TRIGGER
 from ..catalog.facts import Table
 from ..compose import Fragment, ident, literal, template
+from ..plan import Plan
 from ..restore.changes import CHANGED, GONE, NOT_USABLE, SUPERSEDED, undo_together
 from ..restore.journal import Journal
 from ..restore.run import NOT_BACK, STAYS, TABLE_GONE
@@ -25,9 +26,11 @@ _OP, _BATCH = sql.SQL('"~undoing".id'), sql.SQL('"~batch"')
 class Restoring:
     """Writes the restore of one table into a script whose tables are locked."""
 
-    def __init__(self, connection: Connection[Any], settings: Settings, target: Table) -> None:
+    def __init__(self, connection: Connection[Any], settings: Settings, plan: Plan) -> None:
+        target = plan.target
+        assert target is not None
         self.connection, self.settings = connection, settings
-        self.store = Store(connection, settings.private_schema)
+        self.store = Store(connection, settings.private_schema, plan.declared)
         self.of_table: dict[str, Any] = {"source": target.oid, "source_schema": target.schema, "source_name": target.name}
 
     @property

@@ -10,6 +10,7 @@ from ..archive import REGISTRY
 from ..catalog.facts import Table
 from ..compose import ident
 from ..ddl import outlasting_vacuum, past_vacuum
+from ..plan import Plan
 from ..report import Progress
 from ..retry import patiently, with_lock
 from ..session import IN_BATCH, may_clear_up
@@ -28,9 +29,10 @@ STAYS, TABLE_GONE, NOT_BACK = "stays in the archive,", "its table is gone", "wha
 class Restore:
     """Brings back everything that merging one table removed and changed."""
 
-    def __init__(self, connection: Connection[Any], settings: Settings, target: Table, progress: Progress) -> None:
-        self.connection, self.settings, self.target, self.progress = connection, settings, target, progress
-        self.store = Store(connection, settings.private_schema)
+    def __init__(self, connection: Connection[Any], settings: Settings, plan: Plan, progress: Progress) -> None:
+        assert plan.target is not None
+        self.connection, self.settings, self.target, self.progress = connection, settings, plan.target, progress
+        self.store = Store(connection, settings.private_schema, plan.declared)
         self.changes = Changes(self.store)
         self._in_the_way: list[Table] = []
 

@@ -9,9 +9,10 @@ from functools import cached_property
 from psycopg import sql
 
 from ..archive import key
-from ..catalog.facts import Column, ForeignKey, Table
+from ..catalog.facts import Column, Table
 from ..compose import TRUE, Fragment, comma, differ, every, fragment, ident, some, template
-from ..merge.statements import new, of, old, source
+from ..merge.statements import NodeStatements, new, of, old, source
+from ..merge.tree import Edge
 from ..sql import load
 
 SQL = load("restore")
@@ -54,7 +55,7 @@ class Source:
         return self.table is not None and all(n in self.columns for n in self.keys)
 
     def insert(
-        self, above: Sequence[tuple[ForeignKey, Source]], is_left: Callable[[Source], Fragment] = lambda _: TRUE
+        self, above: Sequence[tuple[Edge, Source]], is_left: Callable[[Source], Fragment] = lambda _: TRUE
     ) -> sql.Composed:
         """Columns that both sides still have, without the generated ones; of the tables ``above``, which this one refers
         to, something is left. ``is_left`` asks the server for it, where only that will know.
@@ -107,18 +108,23 @@ class Source:
         return old(number) if number in self.numbers else key(number)
 
     def _without_its_parent(
-        self, above: Sequence[tuple[ForeignKey, Source]], is_left: Callable[[Source], Fragment]
+        self, above: Sequence[tuple[Edge, Source]], is_left: Callable[[Source], Fragment]
     ) -> Iterator[Fragment]:
         """The row that it refers to went later, and is not back: another may have its key by now."""
-        for held, other in above:
-            changed = {n for n in held.parent_columns if other.kind == "archive" or n in other.numbers}
-            if changed and other.known.issuperset(held.parent_columns) and self.known.issuperset(held.columns):
-                columns = zip(held.columns, held.parent_columns, held.equality, strict=True)
+        for edge, other in above:
+            parents = {pair.parent for pair in edge.pairs}
+            changed = {n for n in parents if other.kind == "archive" or n in other.numbers}
+            if changed and other.known >= parents and self.known >= {pair.child for pair in edge.pairs}:
                 same = [
-                    template("{} {} {}").format(of("~s", other.former(p)), fragment(equality), of("~j", self.former(c)))
-                    for c, p, equality in columns
+                    template("{} {} {}").format(
+                        NodeStatements.cast(pair, of("~s", other.former(pair.parent))),
+                        fragment(pair.equality),
+                        of("~j", self.former(pair.child)),
+                    )
+                    for pair in edge.pairs
                 ]
-                yield LATER.format(is_left(other), other.relation, every([*same, *other.left_its_key(changed)]))
+                left = LATER.format(is_left(other), other.relation, every([*same, *other.left_its_key(changed)]))
+                yield template("({} AND {})").format(NodeStatements.condition(edge), left)
 
     def left_its_key(self, numbers: set[int]) -> Iterator[Fragment]:
         """A row that stayed has been given another key."""

@@ -1,6 +1,6 @@
 """What the private schema holds, beside the tables it came from: the sources to restore, and its own statements."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,14 +11,19 @@ from ..archive import Archive
 from ..catalog.facts import ForeignKey, Table
 from ..catalog.read import find_table, read_foreign_keys, read_tables
 from ..compose import Fragment, ident
+from ..merge.tree import Edge
+from ..references import edge_of
 from .sources import SQL, Source
 
 
 class Store:
-    """Runs the restore's statements in one private schema; ``left`` are sources of which something is not undone."""
+    """Runs the restore's statements in one private schema; ``left`` are sources of which something is not undone.
 
-    def __init__(self, connection: Connection[Any], schema: str) -> None:
-        self.connection, self.schema = connection, schema
+    ``declared`` are the references that have no foreign key.
+    """
+
+    def __init__(self, connection: Connection[Any], schema: str, declared: Sequence[Edge] = ()) -> None:
+        self.connection, self.schema, self._declared = connection, schema, declared
         self.left: dict[int, Source] = {}
 
     def left_of(self, source: Source) -> list[Source]:
@@ -45,13 +50,21 @@ class Store:
             if other.table is not None and (key.table, key.parent) == (other.table.oid, source.table.oid)
         ]
 
-    def left_above(self, source: Source) -> list[tuple[ForeignKey, Source]]:
+    def left_above(self, source: Source) -> list[tuple[Edge, Source]]:
         """Where something is left of a table that this one refers to, and how this one refers."""
         return self.above(source, self.left.values())
 
-    def above(self, source: Source, others: Iterable[Source]) -> list[tuple[ForeignKey, Source]]:
+    def above(self, source: Source, others: Iterable[Source]) -> list[tuple[Edge, Source]]:
         """Those of tables that this one refers to, and how it refers."""
-        return [(key, other) for other in others for key, _ in self.below(other, [source])]
+        if source.table is None:
+            return []
+        edges = [*(edge_of(key) for key in self._foreign_keys), *self._declared]
+        return [
+            (edge, other)
+            for other in others
+            for edge in edges
+            if other.table is not None and (edge.child, edge.parent) == (source.table.oid, other.table.oid)
+        ]
 
     @cached_property
     def _foreign_keys(self) -> tuple[ForeignKey, ...]:
