@@ -105,3 +105,21 @@ def test_groups_that_stand_in_the_way_of_each_other_are_merged_together(database
     )
 
     round_trip(database_url, survivors_alone(database_url), batch_size=1)
+
+
+def test_references_that_share_a_column_move_together_where_they_can(database_url):
+    """A photo's contact has a profile; where both move alike nothing is in the way."""
+    run(
+        database_url,
+        CONTACTS,
+        "CREATE TABLE profiles (contact_id bigint PRIMARY KEY REFERENCES contacts, bio text);"
+        "CREATE TABLE photos (id int PRIMARY KEY, contact_id bigint REFERENCES contacts REFERENCES profiles);"
+        "INSERT INTO profiles VALUES (1, 'x'), (2, 'x'), (6, 'y');"
+        "INSERT INTO photos VALUES (10, 1), (20, 2), (60, 6), (0, NULL)",
+    )
+
+    def moved() -> None:
+        assert query(database_url, "SELECT contact_id FROM profiles ORDER BY 1") == [(1,), (5,)]
+        assert query(database_url, "SELECT id, contact_id FROM photos ORDER BY 1") == [(0, None), (10, 1), (20, 1), (60, 5)]
+
+    round_trip(database_url, moved)

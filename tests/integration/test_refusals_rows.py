@@ -40,9 +40,9 @@ CASES = [
         "CREATE TABLE accounts (id bigint PRIMARY KEY); INSERT INTO accounts VALUES (2), (3), (5), (6);"
         "CREATE TABLE seats (id int PRIMARY KEY, holder bigint REFERENCES contacts CONSTRAINT account REFERENCES accounts);"
         "INSERT INTO seats VALUES (1, 2), (2, 3), (3, 5), (4, 6), (5, NULL)",
-        "foreign_key",
-        'moving references would make 2 rows of "public.seats" violate "account"',
-        'change these rows by hand first, or drop "account"',
+        "contradiction",
+        'in 3 rows of "public.seats" references share a column and would need different values in it',
+        "change these rows by hand so that their references agree, or drop one of the references",
         id="foreign key to another table over the same column",
     ),
     pytest.param(
@@ -70,9 +70,19 @@ CASES = [
         "CREATE TABLE logins (id int PRIMARY KEY, both_id bigint REFERENCES contacts REFERENCES accounts);"
         "INSERT INTO logins VALUES (1, 2), (2, 3)",
         "contradiction",
-        'in 1 row of "public.logins" references share a column and would need different values in it',
-        "change these rows by hand so that their references agree",
+        'in 2 rows of "public.logins" references share a column and would need different values in it',
+        "change these rows by hand so that their references agree, or drop one of the references",
         id="contradictory references",
+    ),
+    pytest.param(
+        "CREATE TABLE accounts (id bigint PRIMARY KEY, contact_id bigint UNIQUE REFERENCES contacts);"
+        "INSERT INTO accounts VALUES (1, NULL), (2, 4);"
+        "CREATE TABLE logins (id int PRIMARY KEY, both_id bigint REFERENCES contacts REFERENCES accounts);"
+        "INSERT INTO logins VALUES (1, 2), (2, 1)",
+        "contradiction",
+        'in 1 row of "public.logins" references share a column and would need different values in it',
+        "change these rows by hand so that their references agree, or drop one of the references",
+        id="references of which one alone moves",
     ),
     pytest.param(
         "CREATE TABLE accounts (id bigint PRIMARY KEY, contact_id bigint UNIQUE REFERENCES contacts);"

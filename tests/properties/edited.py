@@ -123,8 +123,9 @@ class Edited:
         before, _, _, restored = self._rows(table, mark)
         was, now = self.merged.before.leads_to(link, before), self.restored.leads_to(link, restored)
         # Nothing but a foreign key takes care of rows whose parent people delete.
-        deleted = was in self.merged.after.rows[link.parent] and was not in self.edited.rows[link.parent]
-        stays = self._said(table, mark) and was is not None and now == self.merged.final(link.parent, was)
+        final = was and self.merged.final(link.parent, was)
+        deleted = final in self.merged.after.rows[link.parent].keys() - self.edited.rows[link.parent].keys()
+        stays = self._said(table, mark) and was is not None and now == final
         if was != now and not stays and not (link.declared and (was == DANGLING or deleted)):
             yield f"{table.name} {mark}: {link.columns} leads to {now} instead of {was}"
 

@@ -107,14 +107,10 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """A foreign key of a table as a condition on a row of it, ``~image``: that the row which it refers to is there.
-
-    Only of keys that are enforced, and to tables of which every row can be seen.
-    """
+    """A foreign key of a table that is enforced, whatever it refers to."""
 
     table: int
     name: str
-    expression: str
     columns: tuple[int, ...]
 
 

@@ -37,7 +37,7 @@ PROBLEMS = (
         code="contradiction",
         count="contradictions",
         problem='in {rows} of "{table}" references share a column and would need different values in it',
-        way_on="change these rows by hand so that their references agree",
+        way_on="change these rows by hand so that their references agree, or drop one of the references",
     ),
     Problem(
         code="survivor_without_key",

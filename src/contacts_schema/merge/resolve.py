@@ -79,7 +79,10 @@ class Resolver:
             self.connection.execute(statement, {})
         merging = self._merge(script) if script.node.uniques else {}
         collisions = self._own(script) if script.node.own else 0
-        return Tally(node=script.node, own_collisions=collisions, **merging, **self._row(script.tally))
+        tally = self._row(script.tally)
+        if script.torn:
+            tally |= {"contradictions": int(self._row(script.torn)["rows"])}
+        return Tally(node=script.node, own_collisions=collisions, **merging, **tally)
 
     def _merge(self, script: Script) -> dict[str, int]:
         for statement in script.collide:

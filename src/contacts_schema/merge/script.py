@@ -85,5 +85,11 @@ class Script:
         return self._render([self.collisions.stranded(edge) for edge in edges])
 
     @cached_property
+    def torn(self) -> bytes | None:
+        """In place of the tally's contradictions, which are those of a row's image alone."""
+        torn = self.statements.torn()
+        return None if torn is None else self._render([torn])[0]
+
+    @cached_property
     def tally(self) -> bytes:
         return self._render([self.statements.tally()])[0]

@@ -1,10 +1,12 @@
 """The statements that work out one table's share of a batch. Composes text; runs nothing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from psycopg import sql
 
+from ..catalog.facts import Need
 from ..compose import NOTHING, TRUE, Fragment, differ, every, fragment, ident, some, template
 from ..sql import load
 from .tree import Edge, Node, Pair
@@ -142,6 +144,44 @@ class NodeStatements:
             lock=lock,
             **parts,
         )
+
+    def torn(self) -> sql.Composed | None:
+        """How many rows are pulled apart by their references; None where none of them can be."""
+        parts = [*(self._torn_from_parent(e) for e in self.node.sharing), *(self._torn_from(n) for n in self.node.needs)]
+        if not parts:
+            return None
+        parts.append(SQL["contradictory"].format(rows=self.rows))
+        return SQL["torn"].format(parts=sql.SQL(" UNION ").join(parts))
+
+    def _torn_from_parent(self, edge: Edge) -> sql.Composed:
+        parent = self.parents[edge.parent]
+        led = [
+            template("{} {} {}").format(
+                self.cast(pair, of("~q", ident(parent.table.by_number[pair.parent].name))),
+                fragment(pair.equality),
+                of("~r", old(pair.child)),
+            )
+            for pair in edge.pairs
+        ]
+        return SQL["torn_from_parent"].format(
+            **self.parts,
+            parent=ident(parent.table.schema, parent.table.name),
+            parent_rows=rows_of(parent),
+            moved=self._moved(pair.child for pair in edge.pairs),
+            led=every(led),
+            joined=self.joined(edge),
+            changed=self.altered(edge),
+            condition=self.condition(edge),
+        )
+
+    def _torn_from(self, need: Need) -> sql.Composed:
+        held = [template("{} IS NOT NULL").format(of("~r", old(n))) for n in need.columns]
+        return SQL["torn_from_other"].format(rows=self.rows, moved=self._moved(need.columns), held=every(held))
+
+    @staticmethod
+    def _moved(numbers: Iterable[int]) -> Fragment:
+        listed = list(numbers)
+        return differ((of("~r", old(n)) for n in listed), (of("~r", new(n)) for n in listed))
 
     def tally(self) -> sql.Composed:
         unkeyed = [

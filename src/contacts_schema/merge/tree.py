@@ -40,8 +40,8 @@ class Node:
     """One table of the merge. ``incoming`` come from earlier nodes, ``own`` are the table's references to itself.
 
     ``moved`` are the columns whose values may change, ``uniques`` the unique indexes that a changed value may violate:
-    its rows can then be duplicates of each other. ``needs`` are foreign keys over changed columns that lead to where no
-    merge does. ``plain`` tables just change a column after one parent: nothing about
+    its rows can then be duplicates of each other. ``needs`` are foreign keys over changed columns that no merge
+    follows. ``plain`` tables just change a column after one parent: nothing about
     their rows has to be worked out before.
     """
 
@@ -69,7 +69,16 @@ class Node:
     def kept(self) -> tuple[int, ...]:
         """Columns whose old and new values are kept while a batch runs."""
         referenced = {pair.parent for edge in (*self.outgoing, *self.own) for pair in edge.pairs}
-        return tuple(sorted({*self.table.primary_key, *self.moved, *self.own_moved, *referenced}))
+        shared = {pair.child for edge in self.sharing for pair in edge.pairs}
+        needed = {number for need in self.needs for number in need.columns}
+        return tuple(sorted({*self.table.primary_key, *self.moved, *self.own_moved, *referenced, *shared, *needed}))
+
+    @cached_property
+    def sharing(self) -> tuple[Edge, ...]:
+        """References that hold a column which changes and which another one holds too."""
+        edges, changed = (*self.incoming, *self.own), set(self.changed)
+        held = {edge: {pair.child for pair in edge.pairs} & changed for edge in edges}
+        return tuple(e for e in edges if any(held[e] & held[other] for other in edges if other is not e))
 
     @cached_property
     def changed(self) -> tuple[int, ...]:

@@ -111,7 +111,11 @@ class Merging:
         node = script.node
         if node.own and script.own_collisions:
             self._refuse("own_collisions", node, script.own_collisions)
-        counts = {"contradictions": "contradictions", "unkeyed": "unkeyed"}
+        counts = {"unkeyed": "unkeyed"}
+        if script.torn:
+            self._refuse("contradictions", node, script.torn)
+        else:
+            counts |= {"contradictions": "contradictions"}
         for count, column in (counts if node.table.primary_key else counts | {"keyless": "merged"}).items():
             tally = template("SELECT {} FROM ({}) AS {}").format(ident(column), embedded(script.tally), ident("~tally"))
             self._refuse(count, node, tally)

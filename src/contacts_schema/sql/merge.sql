@@ -280,6 +280,21 @@ SELECT count(*) FILTER (WHERE "~keeper" IS NOT NULL) AS merged, count(*) FILTER 
        count(*) FILTER (WHERE "~keeper" IS NULL AND ({unkeyed})) AS unkeyed
 FROM {rows}
 
+-- name: torn
+-- Rows in which references share a column and cannot both follow: where one moves, the row that the other leads to stays.
+SELECT count(*) AS rows FROM ({parts}) AS "~torn"
+
+-- name: contradictory
+SELECT "~r"."~row" FROM {rows} AS "~r" WHERE "~r"."~keeper" IS NULL AND "~r"."~contradiction"
+
+-- name: torn_from_parent
+SELECT "~r"."~row" FROM {rows} AS "~r" JOIN {table} AS {name} ON {name}.ctid = "~r"."~tid" AND coalesce({name}.tableoid = "~r"."~rel", false)
+WHERE "~r"."~keeper" IS NULL AND {moved} AND {condition} AND EXISTS (SELECT FROM {parent} AS "~q" WHERE {led})
+  AND NOT EXISTS (SELECT FROM {parent_rows} AS "~p" WHERE {joined} AND {changed})
+
+-- name: torn_from_other
+SELECT "~r"."~row" FROM {rows} AS "~r" WHERE "~r"."~keeper" IS NULL AND {moved} AND {held}
+
 -- name: cycle
 -- Rows of a table further up that refer to a row merged further down.
 SELECT count(*) AS rows FROM {parent} AS "~p" JOIN {table} AS {name} ON {joined} WHERE {changed} AND {condition}
