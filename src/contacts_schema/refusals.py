@@ -12,9 +12,9 @@ from .settings import Settings
 MERGING = frozenset(
     {
         "bad_reference", "blocked_key", "child_kind", "child_owner", "collision", "contradiction", "cycle", "check",
-        "disabled_foreign_key", "exclusion", "generated_reference", "inherits", "key_reference", "keyless_child",
-        "missing_partition", "no_index", "no_replica_identity", "own_collision", "partition_foreign_key", "rehearsal",
-        "rule", "stranded", "survivor_without_key", "suspect", "trigger", "update_action",
+        "disabled_foreign_key", "exclusion", "foreign_key", "generated_reference", "inherits", "key_reference",
+        "keyless_child", "missing_partition", "no_index", "no_replica_identity", "own_collision", "partition_foreign_key",
+        "rehearsal", "rule", "stranded", "survivor_without_key", "suspect", "trigger", "update_action",
     }
 )  # fmt: skip
 

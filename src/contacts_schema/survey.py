@@ -15,6 +15,7 @@ from .merge.passes import Found
 from .merge.problems import reasons_of, rows
 from .merge.resolve import Resolver, Tally
 from .merge.root import RootStatements, blank, is_text
+from .merge.statements import SQL
 from .merge.tree import Node
 from .plan import Plan
 from .sql import load
@@ -78,7 +79,7 @@ class Survey:
             # One snapshot for all statements: without locks the rows would change from one to the next.
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             self._rank()
-            self.connection.execute(_SQL["analyze"].format(rows=self.resolver.statements[0].rows), {})
+            self.connection.execute(SQL["analyze"].format(rows=self.resolver.statements[0].rows), {})
             self.tallies = self.resolver.resolve(lock=False)
             reasons = reasons_of(self.tallies, self.plan.decided)
             for tally in self.tallies:

@@ -1,4 +1,4 @@
-"""What the new images of rows would violate: CHECKs, exclusion constraints, partitions that are not there."""
+"""What the new images of rows would violate: CHECKs, exclusion constraints, other foreign keys, missing partitions."""
 
 from collections.abc import Callable, Iterator
 
@@ -21,6 +21,9 @@ def violations(collisions: Collisions, count: Count) -> Iterator[Reason]:
         condition = template("({})").format(fragment(check.expression))
         if set(node.changed) & set(check.columns) and (found := _violating(collisions, condition, count)):
             yield _violation("check", check.name, table.label, found)
+    for need in node.needs:
+        if found := _violating(collisions, template("({})").format(fragment(need.expression)), count):
+            yield _violation("foreign_key", need.name, table.label, found)
     if found := _homeless(collisions, count):
         yield Reason(
             problem=f'moving references would leave {rows(found)} of "{table.label}" without a partition to be in',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from contacts_schema.merge import passes
 from sandbox.trial import CONTACTS, merge, query, reasons, restore, round_trip, run
 
 
@@ -76,6 +77,11 @@ REFERRED = (
     "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text, referrer int UNIQUE REFERENCES contacts);"
 )
 
+EACH_OTHER = """
+    INSERT INTO contacts VALUES (1, 1, 'a'), (2, 1, 'a'), (3, 1, 'b'), (4, 1, 'b');
+    UPDATE contacts SET referrer = 6 - id WHERE id IN (2, 4)
+"""
+
 
 def survivors_alone(url: str) -> Callable[[], None]:
     def look() -> None:
@@ -97,12 +103,7 @@ def test_a_duplicate_that_refers_to_another_of_its_group_is_no_obstacle_however_
 
 
 def test_groups_that_stand_in_the_way_of_each_other_are_merged_together(database_url):
-    run(
-        database_url,
-        REFERRED,
-        "INSERT INTO contacts VALUES (1, 1, 'a'), (2, 1, 'a'), (3, 1, 'b'), (4, 1, 'b');"
-        "UPDATE contacts SET referrer = 6 - id WHERE id IN (2, 4)",
-    )
+    run(database_url, REFERRED, EACH_OTHER)
 
     round_trip(database_url, survivors_alone(database_url), batch_size=1)
 
@@ -123,3 +124,25 @@ def test_references_that_share_a_column_move_together_where_they_can(database_ur
         assert query(database_url, "SELECT id, contact_id FROM photos ORDER BY 1") == [(0, None), (10, 1), (20, 1), (60, 5)]
 
     round_trip(database_url, moved)
+
+
+def test_a_column_that_also_leads_to_what_contacts_are_kinds_of_moves_with_them(database_url):
+    """A party is a person or a company; the contact has its key, and so has whoever refers to the contact."""
+    run(
+        database_url,
+        "CREATE TABLE parties (id int PRIMARY KEY); INSERT INTO parties VALUES (1), (2);"
+        "CREATE TABLE contacts (id int PRIMARY KEY REFERENCES parties, workspace_id int, phone text);"
+        "INSERT INTO contacts VALUES (1, 1, 'a'), (2, 1, 'a');"
+        "CREATE TABLE messages (id int PRIMARY KEY, contact_id int REFERENCES contacts REFERENCES parties);"
+        "INSERT INTO messages VALUES (7, 2)",
+    )
+
+    round_trip(database_url)
+
+
+def test_groups_in_the_way_of_each_other_may_be_in_two_workers_hands(database_url, monkeypatch):
+    monkeypatch.setattr(passes, "_WORTH_SHARING", 2)
+    monkeypatch.setattr(passes, "_STRETCH", 1)
+    run(database_url, REFERRED, EACH_OTHER)
+
+    assert merge(database_url, batch_size=1).rows_merged == 2

@@ -210,6 +210,66 @@ def test_a_row_of_an_earlier_batch_does_not_come_back_to_a_stranger(database_url
     assert [query(database_url, f"TABLE {table} ORDER BY 1") for table in ("contacts", "tags", "likes")] == before
 
 
+AGENT = {
+    "collisions": ((None, "tags", "merge"),),
+    "references": (Reference(table="tags", column="agent", condition="tags.kind = 'c'"),),
+}
+TAG_20 = "public.tags (id=20): stays in the archive, what it refers to is not back"
+WITH_JUNK = """
+    CREATE TABLE contacts (junk int, id int PRIMARY KEY, workspace_id int, phone text);
+    INSERT INTO contacts VALUES (0, 1, 1, 'a'), (0, 2, 1, 'a'), (0, 3, 1, 'b'), (0, 4, 1, 'b');
+    CREATE TABLE tags (junk int, id int PRIMARY KEY, contact_id int UNIQUE REFERENCES contacts, agent int, kind text);
+    INSERT INTO tags VALUES (0, 10, 1, 3, 'c'), (0, 20, 2, 4, 'c');
+    ALTER TABLE contacts DROP junk; ALTER TABLE tags DROP junk;
+"""
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "SELECT",
+        "ALTER TABLE tags RENAME kind TO sort; ALTER TABLE tags ADD kind text DEFAULT 'c'",
+        "ALTER TABLE tags ALTER agent TYPE text",
+        "CREATE TABLE c2 (LIKE tags INCLUDING ALL); INSERT INTO c2 TABLE tags; DROP TABLE tags;"
+        "ALTER TABLE c2 RENAME TO tags",
+        "CREATE TABLE c2 (LIKE contacts INCLUDING ALL); INSERT INTO c2 TABLE contacts; DROP TABLE contacts CASCADE;"
+        "ALTER TABLE c2 RENAME TO contacts",
+    ],
+    ids=["as it was", "column added", "column retyped", "table made again", "contacts made again"],
+)
+def test_whatever_has_become_of_the_tables_nothing_comes_back_to_a_stranger(database_url, since):
+    run(database_url, WITH_JUNK)
+    merge(database_url, batch_size=1, **AGENT)
+    drop_constraint(database_url, **AGENT)
+    run(database_url, since, "INSERT INTO contacts VALUES (4, 9, 'a stranger')")
+
+    assert TAG_20 in restore(database_url, **AGENT).kept
+    assert query(database_url, "SELECT id FROM tags") == [(10,)]
+    run(database_url, "DELETE FROM contacts WHERE workspace_id = 9")
+    assert restore(database_url, **AGENT).kept == ()
+    assert query(database_url, "SELECT id, agent::text FROM tags ORDER BY 1") == [(10, "3"), (20, "4")]
+
+
+def test_a_row_does_not_come_back_to_a_stranger_in_place_of_what_another_merge_archived(database_url):
+    companies = {"table": "companies", "constraint": "unique_companies"}
+    run(database_url, PAIR, PAIR.replace("contacts", "companies").replace("(1,", "(8,").replace("(2,", "(9,"))
+    run(database_url, MESSAGES.replace("messages", "tags").replace("contacts)", "contacts UNIQUE)"))
+    run(database_url, "ALTER TABLE tags ADD at int REFERENCES companies; INSERT INTO tags VALUES (10, 1, 8), (20, 2, 9)")
+    merging = {"collisions": ((None, "tags", "merge"),)}
+    merge(database_url, **merging)
+    merge(database_url, **companies)
+    drop_constraint(database_url, **merging)
+    drop_constraint(database_url, **companies)
+    run(database_url, "INSERT INTO companies VALUES (9, 9, 'a stranger')")
+
+    assert len(restore(database_url, **companies).kept) == 1
+    assert restore(database_url, **merging).kept == (TAG_20,)
+    run(database_url, "DELETE FROM companies WHERE workspace_id = 9")
+    assert restore(database_url, **companies).kept == ()
+    assert restore(database_url, **merging).kept == ()
+    assert query(database_url, "TABLE tags ORDER BY 1") == [(10, 1, 8), (20, 2, 9)]
+
+
 def test_what_was_swept_up_at_the_end_never_leads_to_a_stranger(database_url):
     logs = (Reference(table="logs", column="contact_id"),)
     run(database_url, PAIR, "CREATE TABLE logs (id int PRIMARY KEY, contact_id int); INSERT INTO logs VALUES (5, 2)")

@@ -126,6 +126,7 @@ class Edited:
         final = was and self.merged.final(link.parent, was)
         deleted = final in self.merged.after.rows[link.parent].keys() - self.edited.rows[link.parent].keys()
         stays = self._said(table, mark) and was is not None and now == final
+        stays |= bool(now) and self._said(table, mark) and self.schema.is_led_along(table, link)
         if was != now and not stays and not (link.declared and (was == DANGLING or deleted)):
             yield f"{table.name} {mark}: {link.columns} leads to {now} instead of {was}"
 

@@ -122,6 +122,18 @@ class Schema:
     def by_name(self) -> Mapping[str, Table]:
         return {table.name: table for table in self.tables}
 
+    def is_led_along(self, table: Table, link: Link) -> bool:
+        """It shares a column with a reference that moves, and leads to where no merge does: to whoever has that key."""
+        shares = any(other is not link and {*other.columns} & {*link.columns} for other in table.links)
+        parent = self.by_name[link.parent]
+        moves = parent is self.contacts or parent.colliding or parent.linked & {*link.parent_columns}
+        return shares and not (moves and self._hangs(parent))
+
+    def _hangs(self, table: Table) -> bool:
+        """On the contacts, at any depth."""
+        parents = {link.parent for link in table.links} - {table.name}
+        return table is self.contacts or any(self._hangs(self.by_name[name]) for name in parents)
+
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """What Hypothesis shows of it is short: a failing test notes the whole script."""
         printer.text(f"<{len(self.tables)} tables>")

@@ -107,10 +107,14 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """A foreign key of a table that is enforced, whatever it refers to."""
+    """A foreign key of a table as a condition on a row of it, ``~image``: that the row which it refers to is there.
+
+    Only of keys that are enforced, and to tables of which every row can be seen.
+    """
 
     table: int
     name: str
+    expression: str
     columns: tuple[int, ...]
 
 

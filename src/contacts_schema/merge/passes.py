@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from ..errors import ContactsSchemaError, LockNotAcquired, MergeFailed, Refused
@@ -23,6 +23,8 @@ from .worker import CAP, Done, Worker, merge_failure
 
 # Below this many duplicates a second connection costs more than it saves.
 _WORTH_SHARING = 2000
+# Neighbouring groups share pages: each worker has so many of them before the other has as many.
+_STRETCH = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,7 @@ class Passes:
         self.beyond: Counter[str] = Counter()
         self._failure: Exception | None = None
         self._skipped = 0
+        self._alone = False
 
     def run(self, found: Found, *, guarded: bool) -> None:
         """Work off the list, then look again until nothing is found. Raises when nothing moves any more.
@@ -91,10 +94,15 @@ class Passes:
                 found, guarded = self._look_again(found), True
                 if not found.slices:
                     return
-                if self.duplicates == before:
+                if self.duplicates == before and not self._may_help_to_be_alone():
                     break
             self._give_up_early()
         raise self._verdict()
+
+    def _may_help_to_be_alone(self) -> bool:
+        """Groups that stand in each other's way may have been in two workers' hands."""
+        self._alone, was = self._alone or isinstance(self._failure, Undecided), self._alone
+        return self._alone and not was
 
     def _look(self, since: str | None) -> Found:
         return find_groups(self.connection, self.worker.batch.root, since)
@@ -110,7 +118,7 @@ class Passes:
 
     def _work_off(self, found: Found) -> None:
         self.progress.total(found.slices)
-        if found.duplicates < _WORTH_SHARING:
+        if self._alone or found.duplicates < _WORTH_SHARING:
             self._count(self.worker, self.worker.work_off)
             return
         with self.second() as second:
@@ -171,7 +179,10 @@ def share_work(giver: Connection[Any], taker: Connection[Any]) -> None:
     """Move every second stretch of the work list to another session's."""
     with giver.transaction(), taker.transaction(), giver.cursor() as source, taker.cursor() as target:
         target.execute(SQL["empty_work"].format(), {})
-        with source.copy(SQL["give_work"].format()) as given, target.copy(SQL["take_work"].format()) as taken:
+        with (
+            source.copy(SQL["give_work"].format(stretch=sql.Literal(_STRETCH))) as given,
+            target.copy(SQL["take_work"].format()) as taken,
+        ):
             for block in given:
                 taken.write(block)
         for cursor in (source, target):

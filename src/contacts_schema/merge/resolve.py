@@ -80,6 +80,8 @@ class Resolver:
         merging = self._merge(script) if script.node.uniques else {}
         collisions = self._own(script) if script.node.own else 0
         tally = self._row(script.tally)
+        for statement in script.analyze:
+            self.connection.execute(statement, {})
         if script.torn:
             tally |= {"contradictions": int(self._row(script.torn)["rows"])}
         return Tally(node=script.node, own_collisions=collisions, **merging, **tally)

@@ -10,7 +10,7 @@ from ..compose import differ
 from .collisions import Collisions
 from .images import Images
 from .own_references import OwnReferences
-from .statements import SQL, NodeStatements, new, old
+from .statements import SQL, NodeStatements, new, old, rows_of
 
 
 class Script:
@@ -83,6 +83,14 @@ class Script:
         """Only a parent that is not the root can be moved with its key."""
         edges = [e for e in self.node.incoming if not self.statements.parents[e.parent].is_root]
         return self._render([self.collisions.stranded(edge) for edge in edges])
+
+    @cached_property
+    def analyze(self) -> list[bytes]:
+        """All groups at once are many rows, of which the planner knows nothing."""
+        if self.lock or self.torn is None:
+            return []
+        nodes = [self.node, *(self.statements.parents[edge.parent] for edge in self.node.sharing)]
+        return self._render([SQL["analyze"].format(rows=rows_of(n)) for n in {n.position: n for n in nodes}.values()])
 
     @cached_property
     def torn(self) -> bytes | None:

@@ -6,7 +6,6 @@ from functools import cached_property
 
 from psycopg import sql
 
-from ..catalog.facts import Need
 from ..compose import NOTHING, TRUE, Fragment, differ, every, fragment, ident, some, template
 from ..sql import load
 from .tree import Edge, Node, Pair
@@ -147,7 +146,7 @@ class NodeStatements:
 
     def torn(self) -> sql.Composed | None:
         """How many rows are pulled apart by their references; None where none of them can be."""
-        parts = [*(self._torn_from_parent(e) for e in self.node.sharing), *(self._torn_from(n) for n in self.node.needs)]
+        parts = [self._torn_from_parent(edge) for edge in self.node.sharing]
         if not parts:
             return None
         parts.append(SQL["contradictory"].format(rows=self.rows))
@@ -173,10 +172,6 @@ class NodeStatements:
             changed=self.altered(edge),
             condition=self.condition(edge),
         )
-
-    def _torn_from(self, need: Need) -> sql.Composed:
-        held = [template("{} IS NOT NULL").format(of("~r", old(n))) for n in need.columns]
-        return SQL["torn_from_other"].format(rows=self.rows, moved=self._moved(need.columns), held=every(held))
 
     @staticmethod
     def _moved(numbers: Iterable[int]) -> Fragment:

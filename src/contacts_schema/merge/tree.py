@@ -34,6 +34,10 @@ class Edge:
     condition: str | None = None
     declared: bool = False
 
+    def holds(self, key: Sequence[int]) -> bool:
+        """Whether it refers by this key of the parent."""
+        return {pair.parent for pair in self.pairs} == set(key)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
@@ -70,8 +74,7 @@ class Node:
         """Columns whose old and new values are kept while a batch runs."""
         referenced = {pair.parent for edge in (*self.outgoing, *self.own) for pair in edge.pairs}
         shared = {pair.child for edge in self.sharing for pair in edge.pairs}
-        needed = {number for need in self.needs for number in need.columns}
-        return tuple(sorted({*self.table.primary_key, *self.moved, *self.own_moved, *referenced, *shared, *needed}))
+        return tuple(sorted({*self.table.primary_key, *self.moved, *self.own_moved, *referenced, *shared}))
 
     @cached_property
     def sharing(self) -> tuple[Edge, ...]:

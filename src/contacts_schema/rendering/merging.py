@@ -88,8 +88,7 @@ class Merging:
         self._analyze(self.nodes[0])
 
     def _analyze(self, node: Node) -> None:
-        """The planner knows nothing of a table that this transaction has filled."""
-        self.text.run(template("ANALYZE {}").format(self.scripts[node.position].statements.rows))
+        self.text.run(MERGE["analyze"].format(rows=self.scripts[node.position].statements.rows))
 
     def _work_out(self, script: Script) -> None:
         node = script.node
@@ -103,9 +102,9 @@ class Merging:
             self._collide(script)
         for statement in script.own if node.own else ():
             self.text.run(statement)
-        self._refuse_tallied(script)
         if not node.is_root:
             self._analyze(node)
+        self._refuse_tallied(script)
 
     def _refuse_tallied(self, script: Script) -> None:
         node = script.node

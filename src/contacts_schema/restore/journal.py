@@ -138,8 +138,14 @@ class Journal:
     ) -> Iterator[Fragment]:
         """A row that is not undone yet will need the key that this one has now."""
         for key_below, other in below:
-            columns = list(zip(key_below.columns, key_below.parent_columns, key_below.equality, strict=True))
-            if all(child in other.known and parent in self.source.numbers for child, parent, _ in columns):
+            columns = [
+                (other.then[child], self.source.then[parent], equality)
+                for child, parent, equality in zip(
+                    key_below.columns, key_below.parent_columns, key_below.equality, strict=True
+                )
+                if child in other.then and self.source.then.get(parent) in self.source.numbers
+            ]
+            if len(columns) == len(key_below.columns):
                 same = every(
                     template("{} {} {}").format(of("~j", new(parent)), fragment(equality), of("~s", other.former(child)))
                     for child, parent, equality in columns

@@ -112,25 +112,61 @@ class Source:
     ) -> Iterator[Fragment]:
         """The row that it refers to went later, and is not back: another may have its key by now."""
         for edge, other in above:
-            parents = {pair.parent for pair in edge.pairs}
-            changed = {n for n in parents if other.kind == "archive" or n in other.numbers}
-            if changed and other.known >= parents and self.known >= {pair.child for pair in edge.pairs}:
+            parents = [other.then[pair.parent] for pair in edge.pairs if pair.parent in other.then]
+            children = [pair.child for pair in edge.pairs if pair.child in self.then]
+            gone = other.left_its_key(parents)
+            if len(parents) == len(children) == len(edge.pairs) and gone is not None:
                 same = [
                     template("{} {} {}").format(
-                        NodeStatements.cast(pair, of("~s", other.former(pair.parent))),
+                        NodeStatements.cast(pair, other.held("~s", other.then[pair.parent])),
                         fragment(pair.equality),
-                        of("~j", self.former(pair.child)),
+                        self.held("~j", self.then[pair.child]),
                     )
                     for pair in edge.pairs
                 ]
-                left = LATER.format(is_left(other), other.relation, every([*same, *other.left_its_key(changed)]))
-                yield template("({} AND {})").format(NodeStatements.condition(edge), left)
+                left = LATER.format(
+                    TRUE if other.kind == "archive" else is_left(other), other.relation, every([*same, gone])
+                )
+                yield template("({} AND {})").format(self._condition(edge), left)
 
-    def left_its_key(self, numbers: set[int]) -> Iterator[Fragment]:
-        """A row that stayed has been given another key."""
-        if self.kind != "archive":
-            listed = sorted(numbers)
-            yield differ([of("~s", old(n)) for n in listed], [of("~s", new(n)) for n in listed])
+    @cached_property
+    def then(self) -> Mapping[int, int]:
+        """The number that each column of today had, of those whose former values are known."""
+        return {column.number: number for number, column in self.columns.items()}
+
+    def left_its_key(self, numbers: Sequence[int]) -> Fragment | None:
+        """A row that stayed has been given another key; None where none of these columns was changed."""
+        if self.kind == "archive":
+            return TRUE
+        changed = [n for n in numbers if n in self.numbers]
+        return differ([of("~s", old(n)) for n in changed], [of("~s", new(n)) for n in changed]) if changed else None
+
+    def held(self, alias: str, number: int) -> Fragment:
+        """What a column held, as its type of today."""
+        column, value = self.columns[number], of(alias, self.former(number))
+        kept = next(c for c in self.kept.columns if ident(c.name) == self.former(number))
+        return value if kept.type == column.type else template("CAST({} AS {})").format(value, fragment(column.type))
+
+    def _condition(self, edge: Edge) -> Fragment:
+        """A declared condition, over the row as it is archived: it may qualify columns with the table's name.
+
+        Of a column that has come since nothing is known: then it is taken to hold.
+        """
+        if edge.condition is None or self.table is None:
+            return TRUE
+        known = [template("{} AS {}").format(self.held("~j", self.then[n]), ident(c.name)) for n, c in self._today]
+        unknown = [template("NULL::{} AS {}").format(fragment(c.type), ident(c.name)) for c in self.table.columns]
+        unknown = [value for value, c in zip(unknown, self.table.columns, strict=True) if c.number not in self.then]
+        return template("(SELECT {} {} FROM (SELECT {}) AS {})").format(
+            NodeStatements.condition(edge),
+            template("IS NOT FALSE" if unknown else "IS TRUE"),
+            comma([*known, *unknown]),
+            ident(self.table.name),
+        )
+
+    @property
+    def _today(self) -> list[tuple[int, Column]]:
+        return [(column.number, column) for column in self.columns.values()]
 
     def _beside(self, number: int) -> Fragment:
         """The row that this reference leads to is in the same archive still, and not asked for together with this one."""

@@ -51,8 +51,11 @@ class Store:
         ]
 
     def left_above(self, source: Source) -> list[tuple[Edge, Source]]:
-        """Where something is left of a table that this one refers to, and how this one refers."""
-        return self.above(source, self.left.values())
+        """Where something may be left of a table that this one refers to, by another table's merge too, and how."""
+        archives = [s for s in self.sources.values() if s.kind == "archive" and s.id not in self.left]
+        # Archives are indexed by primary key alone, and this is asked for every batch.
+        found = [(e, s) for e, s in self.above(source, archives) if s.table and e.holds(s.table.primary_key)]
+        return [*found, *self.above(source, self.left.values())]
 
     def above(self, source: Source, others: Iterable[Source]) -> list[tuple[Edge, Source]]:
         """Those of tables that this one refers to, and how it refers."""

@@ -174,9 +174,22 @@ FROM pg_catalog.pg_constraint AS k WHERE k.contype = 'c' AND k.conrelid = ANY (%
 ORDER BY k.conrelid, k.conname
 
 -- name: needs
-SELECT k.conrelid::bigint AS table, k.conname AS name, k.conkey::int[] AS columns FROM pg_catalog.pg_constraint AS k
+-- Foreign keys of these tables as conditions on a row. With a NULL in it a key refers to nothing (MATCH SIMPLE).
+SELECT k.conrelid::bigint AS table, k.conname AS name, k.conkey::int[] AS columns,
+       (SELECT pg_catalog.string_agg(pg_catalog.format('"~image".%%I IS NULL OR ', a.attname), '' ORDER BY a.attnum)
+        FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))
+       || pg_catalog.format('EXISTS (SELECT FROM %%I.%%I AS "~parent" WHERE ', n.nspname, p.relname)
+       || (SELECT pg_catalog.string_agg(pg_catalog.format('"~parent".%%I OPERATOR(%%I.%%s) "~image".%%I', pa.attname, os.nspname, o.oprname, ca.attname), ' AND ')
+           FROM ROWS FROM (pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.conpfeqop)) AS u(parent, child, op)
+           JOIN pg_catalog.pg_operator AS o ON o.oid = u.op JOIN pg_catalog.pg_namespace AS os ON os.oid = o.oprnamespace
+           JOIN pg_catalog.pg_attribute AS pa ON pa.attrelid = k.confrelid AND pa.attnum = u.parent
+           JOIN pg_catalog.pg_attribute AS ca ON ca.attrelid = k.conrelid AND ca.attnum = u.child)
+       || ')' AS expression
+FROM pg_catalog.pg_constraint AS k
+JOIN pg_catalog.pg_class AS p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = p.relnamespace
 WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid = ANY (%(oids)s::oid[])
   AND EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgconstraint = k.oid AND t.tgrelid = k.conrelid AND t.tgenabled IN ('O', 'A'))
+  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(p.oid, 'SELECT') AND NOT pg_catalog.row_security_active(p.oid)
 ORDER BY k.oid
 
 -- name: named_columns

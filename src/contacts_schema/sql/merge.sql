@@ -63,7 +63,7 @@ TRUNCATE pg_temp."~work"
 
 -- name: give_work
 -- In stretches, so that each of the two keeps to neighbours and both have as much to do.
-COPY (DELETE FROM pg_temp."~work" WHERE "~n" / 1000 % 2 = 1 RETURNING *) TO STDOUT (FORMAT binary)
+COPY (DELETE FROM pg_temp."~work" WHERE "~n" / {stretch} % 2 = 1 RETURNING *) TO STDOUT (FORMAT binary)
 
 -- name: take_work
 COPY pg_temp."~work" FROM STDIN (FORMAT binary)
@@ -136,6 +136,10 @@ SELECT (SELECT count(*) FROM "~ranked" WHERE "~rank" BETWEEN 2 AND %(cap)s + 1) 
 INSERT INTO {rows}
 SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~rank", "~keeper_rel", "~keeper", false{values}
 FROM ({ranked}) AS "~ranked" WHERE "~rank" > 1
+
+-- name: analyze
+-- The planner knows nothing of a table that this transaction has filled.
+ANALYZE {rows}
 
 -- name: hit
 -- The child rows that refer to a changed row. Lock: on those rows, NOWAIT; FOR UPDATE where a key of theirs changes
@@ -291,9 +295,6 @@ SELECT "~r"."~row" FROM {rows} AS "~r" WHERE "~r"."~keeper" IS NULL AND "~r"."~c
 SELECT "~r"."~row" FROM {rows} AS "~r" JOIN {table} AS {name} ON {name}.ctid = "~r"."~tid" AND coalesce({name}.tableoid = "~r"."~rel", false)
 WHERE "~r"."~keeper" IS NULL AND {moved} AND {condition} AND EXISTS (SELECT FROM {parent} AS "~q" WHERE {led})
   AND NOT EXISTS (SELECT FROM {parent_rows} AS "~p" WHERE {joined} AND {changed})
-
--- name: torn_from_other
-SELECT "~r"."~row" FROM {rows} AS "~r" WHERE "~r"."~keeper" IS NULL AND {moved} AND {held}
 
 -- name: cycle
 -- Rows of a table further up that refer to a row merged further down.

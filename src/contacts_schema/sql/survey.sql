@@ -9,9 +9,6 @@ SELECT EXISTS (SELECT FROM {table} WHERE pg_catalog.lower({column}::text) = ANY 
 -- The guard hashes keys with the types' own hash functions; a type without one says so here.
 SELECT pg_catalog.hash_record_extended(ROW({columns}), 0) FROM {table} LIMIT 1
 
--- name: analyze
-ANALYZE {rows}
-
 -- name: plan_order
 -- Planned, not run: whether the user's ORDER BY list means anything here.
 -- In an aggregate, which takes no set-returning function and no other aggregate.
