@@ -440,6 +440,36 @@ def test_a_second_time_it_stops(crm_url):
         paste(crm_url, script)
 
 
+@pytest.mark.parametrize(
+    "since",
+    [
+        "SELECT",
+        "ALTER TABLE tags ALTER agent TYPE text",
+        "CREATE TABLE new (LIKE tags INCLUDING ALL); INSERT INTO new TABLE tags;"
+        " DROP TABLE tags; ALTER TABLE new RENAME TO tags",
+    ],
+    ids=["as it was", "retyped", "made again"],
+)
+def test_the_way_back_takes_the_tables_as_they_are(database_url, since):
+    """Another column was where `id` is, and the condition names its table."""
+    declared = {"CONTACTS_SCHEMA_REFERENCES": "tags.agent where tags.kind = 'c'", "CONTACTS_SCHEMA_COLLISIONS": "tags=merge"}
+    execute(
+        database_url,
+        "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text)",
+        "CREATE TABLE tags (gone text, id int PRIMARY KEY, contact_id int UNIQUE REFERENCES contacts, agent int, kind text)",
+        "INSERT INTO contacts VALUES (1, 1, 'a'), (2, 1, 'a'), (3, 1, 'b'), (4, 1, 'b')",
+        "INSERT INTO tags VALUES ('', 10, 1, 3, 'c'), ('', 20, 2, 4, 'c')",
+        "ALTER TABLE tags DROP gone",
+    )
+    paste(database_url, rendered(database_url, *UP, **declared))
+    assert rows(database_url, "SELECT id FROM tags") == [(10,)]
+    execute(database_url, *since.split("; "))
+
+    paste(database_url, rendered(database_url, *DOWN, **declared))
+
+    assert rows(database_url, "SELECT id, agent::text FROM tags ORDER BY 1") == [(10, "3"), (20, "4")]
+
+
 def test_two_tables_in_one_script(database_url):
     for table in ("contacts", "people"):
         execute(
