@@ -12,6 +12,7 @@ from ..compose import Fragment, ident, literal, template
 from ..plan import Plan
 from ..restore.changes import CHANGED, GONE, NOT_USABLE, SUPERSEDED, undo_together
 from ..restore.journal import Journal
+from ..restore.later import without_parent
 from ..restore.run import NOT_BACK, STAYS, TABLE_GONE
 from ..restore.sources import SQL as RESTORE
 from ..restore.sources import Source
@@ -99,7 +100,7 @@ class Restoring:
 
     def _bring_back(self, source: Source) -> Fragment:
         above = self.store.above(source, self.store.sources.values())
-        return embedded(source.insert(above, _is_left), op=_OP, only=sql.SQL("NULL"))
+        return embedded(source.insert(without_parent(source, above, _is_left)), op=_OP, only=sql.SQL("NULL"))
 
     def _undo(self, sources: Sequence[Source]) -> Fragment:
         usable = [source for source in sources if source.undoable]

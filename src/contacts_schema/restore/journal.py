@@ -10,7 +10,8 @@ from ..archive import key
 from ..catalog.facts import Column, ForeignKey
 from ..compose import NOTHING, TRUE, Fragment, comma, differ, every, fragment, ident, identical, some, template
 from ..merge.statements import new, of, old, source
-from .sources import LATER, SQL, Source
+from .later import LATER
+from .sources import SQL, Source
 
 
 @dataclass(frozen=True, kw_only=True)

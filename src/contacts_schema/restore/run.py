@@ -16,6 +16,7 @@ from ..retry import patiently, with_lock
 from ..session import IN_BATCH, may_clear_up
 from ..settings import Settings
 from .changes import Changes
+from .later import without_parent
 from .outcome import Op, Outcome
 from .pieces import Refusal, as_far_as_possible, refused
 from .sources import Source
@@ -168,7 +169,7 @@ class Restore:
 
     def _insert(self, source: Source, op: Op, outcome: Outcome, only: Sequence[int] | None = None) -> None:
         values = {"op": op.id, "only": None if only is None else list(only)}
-        (row,) = self.store.rows(source.insert(self.store.left_above(source)), values)
+        (row,) = self.store.rows(source.insert(without_parent(source, self.store.left_above(source))), values)
         outcome.inserted += row["rows"]
 
     def _leave(self, source: Source, op: Op, outcome: Outcome, faults: Mapping[int, str], otherwise: str) -> bool:
