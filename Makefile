@@ -12,6 +12,9 @@ CONSTRAINTS ?=
 BIN := $(VENV)/bin
 START := $(VENV)/.start
 READY := $(VENV)/.ready
+# Packages are compiled when they are first imported. Where that may not be kept every `alembic` that a test starts
+# compiles SQLAlchemy anew, which takes a second or two.
+export PYTHONDONTWRITEBYTECODE :=
 install = $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --editable '.[$(1)]' \
 	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) && touch $@
 

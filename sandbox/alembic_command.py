@@ -20,6 +20,7 @@ def command(*arguments: str) -> list[str]:
 
 def environment(url: str, **more: str) -> dict[str, str]:
     """This process's environment for a run against `url`, cleared of what would change it, and `more`."""
-    # Our own settings and libpq's defaults.
-    usual = {n: v for n, v in os.environ.items() if not n.startswith(("CONTACTS_SCHEMA_", "PG"))}
+    # Our own settings and libpq's defaults; and a command that is deployed finds its modules compiled.
+    changing = ("CONTACTS_SCHEMA_", "PG", "PYTHONDONTWRITEBYTECODE")
+    usual = {n: v for n, v in os.environ.items() if not n.startswith(changing)}
     return {**usual, "DATABASE_URL": url, **more}
