@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ HELD: Final = """
             SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'contacts_schema')
     WHERE pid = %s AND locktype IN ('virtualxid', 'relation') AND granted
 """
+
+# Another database's tables have other ones.
+OIDS: Final = re.compile(r"'\{[\d,]+\}'::oid\[\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +79,7 @@ def _text(query: Any, connection: psycopg.Connection[Any]) -> str:
     if isinstance(query, sql.Composable):
         query = query.as_string(connection)
     text = query.decode() if isinstance(query, bytes) else str(query)
-    return text.replace("%%", "%")
+    return OIDS.sub("'{...}'::oid[]", text.replace("%%", "%"))
 
 
 class _Connection(psycopg.Connection[Any]):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from psycopg import Connection, sql
@@ -160,20 +161,16 @@ class Archive:
         """Note that a run begins; nothing is ever read back from it but its time and the settings it had."""
         return int(self._scalar("add_run", **run_of(table, settings)))
 
-    def begin_batch(self, run: int) -> int:
-        return int(self._scalar("add_batch", run=run))
-
-    def add_ops(self, batch: int, ops: Sequence[tuple[str, Sequence[int]]]) -> list[int]:
-        """Note what a batch is about to do, in order; gives the ids of the operations."""
+    def begin_batch(self, run: int, ops: Sequence[tuple[str, Sequence[int]]]) -> list[int]:
+        """Note a batch and what it is about to do, in order; gives the ids of the operations."""
+        kinds = [kind for kind, _ in ops]
+        relations = [",".join(map(str, relations)) for _, relations in ops]
         with self.connection.cursor(row_factory=scalar_row) as cursor:
-            return cursor.execute(
-                _SQL["add_ops"].format(schema=ident(self.schema)),
-                {
-                    "batch": batch,
-                    "kinds": [kind for kind, _ in ops],
-                    "relations": [",".join(map(str, relations)) for _, relations in ops],
-                },
-            ).fetchall()
+            return cursor.execute(self._add_batch, {"run": run, "kinds": kinds, "relations": relations}).fetchall()
+
+    @cached_property
+    def _add_batch(self) -> bytes:
+        return _SQL["add_batch"].format(schema=ident(self.schema)).as_bytes(self.connection)
 
     def _run(self, statement: sql.Composed) -> None:
         self.connection.execute(statement, {})

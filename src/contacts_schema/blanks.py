@@ -66,7 +66,7 @@ class Blanks:
     def _empty_some(self, archive: Archive, run: int) -> int:
         with self.connection.transaction():
             journal = self.journal(archive)
-            (op,) = archive.add_ops(archive.begin_batch(run), [("blank", [journal.id])])
+            (op,) = archive.begin_batch(run, [("blank", [journal.id])])
             statement = self.emptying(archive.schema, journal)
             changed = self.connection.execute(statement, {"op": op, "limit": _BATCH}).rowcount
             if not changed:

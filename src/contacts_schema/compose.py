@@ -30,6 +30,11 @@ def literals(texts: Iterable[str]) -> sql.Composed:
     return sql.SQL("ARRAY[{}]::text[]").format(comma(literal(text) for text in texts))
 
 
+def oids(numbers: Iterable[int]) -> sql.Composed:
+    """Tables, as an array of their oids."""
+    return sql.SQL("{}::oid[]").format(sql.Literal(f"{{{','.join(map(str, sorted(numbers)))}}}"))
+
+
 def plain(statement: Fragment, connection: Connection[Any] | None = None) -> str:
     """The text of a statement as the server would get it, to be stored or compared."""
     return statement.as_string(connection).replace("%%", "%")

@@ -141,9 +141,11 @@ def test_long_names_of_any_script_are_cut_where_a_character_ends(archive, connec
 def test_what_was_done_is_kept_in_the_order_it_was_done(archive, connection):
     table = source(connection)
     relation = archive.archive_of(table, ())
-    batch = archive.begin_batch(archive.begin_run(table, Settings()))
+    run = archive.begin_run(table, Settings())
 
-    ops = archive.add_ops(batch, [("move", [relation.id, relation.id]), ("archive", [relation.id]), ("fill", [relation.id])])
+    ops = archive.begin_batch(
+        run, [("move", [relation.id, relation.id]), ("archive", [relation.id]), ("fill", [relation.id])]
+    )
 
     assert ops == sorted(ops)
     kinds = connection.execute("SELECT kind FROM contacts_schema.op ORDER BY id").fetchall()

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
+from ..compose import oids
 from ..settings import Settings
 from ..sql import load
 from .facts import Check, Column, Facts, ForeignKey, Index, NamedColumn, Need, PrivateSchema, Role, Table, Trigger
@@ -70,12 +71,13 @@ def reachable(connection: Connection[Any], roots: Sequence[int]) -> list[int]:
 
 def fingerprint(connection: Connection[Any], tables: Iterable[int]) -> str:
     """One value that changes when a column, index, trigger or foreign key of these tables does."""
-    return str(_scalars(connection, "fingerprint", oids=sorted(tables))[0])
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return str(cursor.execute(fingerprint_query(tables), {}).fetchone())
 
 
-def fingerprint_query() -> sql.Composed:
-    """The query behind it; takes ``oids``."""
-    return _SQL["fingerprint"].format()
+def fingerprint_query(tables: Iterable[int]) -> sql.Composed:
+    """The query behind it."""
+    return _SQL["fingerprint"].format(oids=oids(tables))
 
 
 def look_alikes_query() -> sql.Composed:

@@ -9,8 +9,8 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from ..archive import Archive, Relation
-from ..catalog.read import fingerprint
-from ..compose import comma, ident
+from ..catalog.read import fingerprint_query
+from ..compose import comma, fragment, ident
 from ..errors import Reason
 from ..session import IN_BATCH
 from .counters import Counters, Interference
@@ -79,8 +79,7 @@ class Batch:
         self.connection, self.resolver, self.root, self.archive = connection, resolver, root, archive
         self.terms, self.fill = terms, terms.fill
         self.nodes = resolver.tree.nodes
-        self.oids = [node.table.oid for node in self.nodes]
-        self.counters = Counters(connection, self.oids)
+        self.counters = Counters(connection, (node.table.oid for node in self.nodes))
         self.writes = writes_of(resolver, archive, terms.fill)
         self._moves: dict[tuple[int, ...], bytes] = {}
 
@@ -104,16 +103,19 @@ class Batch:
 
     def _begin(self) -> None:
         """Hold off DDL, then see that the plan still fits; constraints are checked as the batch goes, not at its end."""
-        self.connection.execute(IN_BATCH)
-        self.connection.execute(self._lock_tables, {})
-        if fingerprint(self.connection, self.oids) != self.terms.fingerprint:
+        self.connection.execute(self._opening, {})
+        if self._row(self._fingerprint, {})["fingerprint"] != self.terms.fingerprint:
             raise PlanChanged
 
     @cached_property
-    def _lock_tables(self) -> bytes:
+    def _opening(self) -> bytes:
         tables = sorted((node.table for node in self.nodes), key=lambda t: t.oid)
         listed = comma(ident(t.schema, t.name) for t in tables)
-        return SQL["lock_tables"].format(tables=listed).as_bytes(self.connection)
+        return SQL["open_batch"].format(settings=fragment(IN_BATCH), tables=listed).as_bytes(self.connection)
+
+    @cached_property
+    def _fingerprint(self) -> bytes:
+        return fingerprint_query(node.table.oid for node in self.nodes).as_bytes(self.connection)
 
     @cached_property
     def _taking(self) -> bytes:
@@ -156,7 +158,7 @@ class Batch:
         ops += [("move", [journal(p) for p in moving])] if moving else []
         ops += [("archive", [_id(self.writes[p].archive)]) for p in removing]
         ops += [("fill", [journal(0)])] if fill else []
-        return self.archive.add_ops(self.archive.begin_batch(self._run), ops)
+        return self.archive.begin_batch(self._run, ops)
 
     @property
     def _run(self) -> int:

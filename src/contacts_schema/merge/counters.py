@@ -1,12 +1,13 @@
 """What the server counted against what a batch did: a cascade, a rule or a trigger's own writes show there."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
+from ..compose import oids
 from .resolve import Tally
 from .statements import SQL
 
@@ -24,22 +25,22 @@ class Interference(Exception):
         self.table, self.expected, self.found = table, expected, found
 
 
-def counters() -> sql.Composed:
-    """What the server has counted in this transaction so far; takes ``oids``."""
-    return SQL["counters"].format()
+def counters(tables: Iterable[int]) -> sql.Composed:
+    """What the server has counted in this transaction so far."""
+    return SQL["counters"].format(oids=oids(tables))
 
 
 class Counters:
     """The server's counters of one transaction, for the tables of a merge."""
 
-    def __init__(self, connection: Connection[Any], oids: Sequence[int]) -> None:
-        self.connection, self.oids = connection, list(oids)
-        self._statement = counters().as_bytes(connection)
+    def __init__(self, connection: Connection[Any], tables: Iterable[int]) -> None:
+        self.connection = connection
+        self._statement = counters(tables).as_bytes(connection)
 
     def read(self) -> Counts:
         """How far they are."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(self._statement, {"oids": self.oids}).fetchall()
+            rows = cursor.execute(self._statement, {}).fetchall()
         return {row["table"]: row for row in rows}
 
     def beyond(self, before: Counts, tallies: Sequence[Tally], moved: Mapping[str, int]) -> Mapping[str, int]:

@@ -32,6 +32,7 @@ _LEAST_GROUPS = 25
 # A batch holds at most so many duplicates, however large a group is.
 CAP = 800
 _ALL = 2**31
+_BATCH_END = SQL["batch_end"].format().as_bytes(None)
 
 
 class Try(Enum):
@@ -95,7 +96,7 @@ class Worker:
     def _piece(self, after: int) -> Slice | None:
         values = {"after": after, "groups": self._size, "cap": CAP}
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(SQL["batch_end"].format(), values).fetchone()
+            row = cursor.execute(_BATCH_END, values).fetchone()
         if row is None or row["end"] is None:
             return None
         return Slice(after=after, end=row["end"], groups=row["groups"], cap=CAP)

@@ -77,8 +77,8 @@ class Merging:
         self.text.run(SQL["drop_sequence"].format())
 
     @cached_property
-    def _counters(self) -> sql.SQL:
-        return embedded(counters(), oids=[node.table.oid for node in self.nodes])
+    def _counters(self) -> sql.Composed:
+        return counters(node.table.oid for node in self.nodes)
 
     def _find(self) -> None:
         self.text.say("Find the duplicates, and the one that stays in each group.")

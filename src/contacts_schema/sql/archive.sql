@@ -113,10 +113,8 @@ INSERT INTO {schema}.run (source, source_schema, source_name, settings)
 VALUES (%(source)s, %(source_schema)s, %(source_name)s, %(settings)s) RETURNING id
 
 -- name: add_batch
-INSERT INTO {schema}.batch (run) VALUES (%(run)s) RETURNING id
-
--- name: add_ops
+WITH "~batch" AS (INSERT INTO {schema}.batch (run) VALUES (%(run)s) RETURNING id)
 INSERT INTO {schema}.op (batch, kind, relations)
-SELECT %(batch)s, kind, pg_catalog.string_to_array(relations, ',')::bigint[]
-FROM ROWS FROM (pg_catalog.unnest(%(kinds)s::text[]), pg_catalog.unnest(%(relations)s::text[])) WITH ORDINALITY AS u(kind, relations, n) ORDER BY n
-RETURNING id
+SELECT "~batch".id, kind, pg_catalog.string_to_array(relations, ',')::bigint[]
+FROM "~batch", ROWS FROM (pg_catalog.unnest(%(kinds)s::text[]), pg_catalog.unnest(%(relations)s::text[])) WITH ORDINALITY AS u(kind, relations, n)
+ORDER BY n RETURNING id

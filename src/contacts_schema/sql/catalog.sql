@@ -225,13 +225,14 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND k.conname = %(name)s AND k.contype NOT IN ('p', 'u', 'x')
 
 -- name: fingerprint
--- Whatever a merge relies on. A difference means that the plan no longer fits and must be made anew.
+-- Whatever a merge relies on. A difference means that the plan no longer fits and must be made anew. The tables are
+-- constants: a statement without parameters is planned once and not for every batch.
 SELECT pg_catalog.md5(pg_catalog.concat_ws('|',
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', k.oid, k.conrelid, k.confrelid, k.conkey, k.confkey, k.confdeltype, k.confupdtype), ';' ORDER BY k.oid)
-     FROM pg_catalog.pg_constraint AS k WHERE (k.contype = 'f' AND k.confrelid = ANY (%(oids)s::oid[])) OR (k.contype IN ('c', 'x', 'u') AND k.conrelid = ANY (%(oids)s::oid[]))),
+     FROM pg_catalog.pg_constraint AS k WHERE (k.contype = 'f' AND k.confrelid = ANY ({oids})) OR (k.contype IN ('c', 'x', 'u') AND k.conrelid = ANY ({oids}))),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', i.indexrelid, i.indkey, i.indisready), ';' ORDER BY i.indexrelid)
-     FROM pg_catalog.pg_index AS i WHERE i.indrelid = ANY (%(oids)s::oid[]) AND i.indisunique),
+     FROM pg_catalog.pg_index AS i WHERE i.indrelid = ANY ({oids}) AND i.indisunique),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', t.oid, t.tgfoid, t.tgtype, t.tgenabled), ';' ORDER BY t.oid)
-     FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = ANY (%(oids)s::oid[]) AND NOT t.tgisinternal AND t.tgname !~ '^(00_|zz_)?contacts_schema_'),
+     FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = ANY ({oids}) AND NOT t.tgisinternal AND t.tgname !~ '^(00_|zz_)?contacts_schema_'),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated, a.attisdropped), ';' ORDER BY a.attrelid, a.attnum)
-     FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0))) AS fingerprint
+     FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = ANY ({oids}) AND a.attnum > 0))) AS fingerprint

@@ -89,8 +89,10 @@ SELECT max("~n") AS "end", count(*) AS groups FROM (
     FROM pg_temp."~work" WHERE "~n" > %(after)s ORDER BY "~n" LIMIT %(groups)s
 ) AS "~next" WHERE "~sum" <= %(cap)s OR "~first"
 
--- name: lock_tables
--- Lock: ROW EXCLUSIVE, which every writer takes too. It holds off DDL, so that the plan stays true until the commit.
+-- name: open_batch
+-- In one message, for a batch is so short that each way to the server counts. Lock: ROW EXCLUSIVE, which every writer takes
+-- too. It holds off DDL, so that the plan stays true until the commit.
+{settings};
 LOCK TABLE {tables} IN ROW EXCLUSIVE MODE
 
 -- name: ranked
@@ -382,11 +384,12 @@ WITH "~filled" AS (
 INSERT INTO {journal} ({columns}) SELECT %(fill)s, "~filled".* FROM "~filled"
 
 -- name: counters
--- What this transaction did to each table so far, triggers and cascades included.
+-- What this transaction did to each table so far, triggers and cascades included. The tables are constants: a statement
+-- without parameters is planned once and not for every batch.
 SELECT t.oid::bigint AS table, sum(pg_catalog.pg_stat_get_xact_tuples_inserted(p.relid))::bigint AS inserted,
        sum(pg_catalog.pg_stat_get_xact_tuples_updated(p.relid))::bigint AS updated,
        sum(pg_catalog.pg_stat_get_xact_tuples_deleted(p.relid))::bigint AS deleted
-FROM pg_catalog.unnest(%(oids)s::oid[]) AS t(oid) CROSS JOIN LATERAL (
+FROM pg_catalog.unnest({oids}) AS t(oid) CROSS JOIN LATERAL (
     SELECT relid FROM pg_catalog.pg_partition_tree(t.oid) UNION SELECT t.oid
 ) AS p(relid)
 GROUP BY 1
