@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from math import nan
 from pathlib import Path
 from statistics import median
 
@@ -18,6 +19,11 @@ __all__ = ["machine", "page", "rows"]
 HEAD = (
     "way", "ended", "seconds", f"times {REFERENCE}", "longest wait", "99 % of waits", "calm: longest, 99 %",
     "WAL", "temp files", "client memory",
+)  # fmt: skip
+
+GLANCE = (
+    "contacts", "writers", f"seconds, {REFERENCE}", f"seconds, {OURS}", "times",
+    f"longest wait, {REFERENCE}", f"longest wait, {OURS}", f"longest wait, {FLOOR}",
 )  # fmt: skip
 
 
@@ -35,13 +41,16 @@ def page(measured: Sequence[Measured], server: str, command: str, picture: tuple
         "of 200 writes a second 20 are racing pairs; calm are the "
         f"{CALM_SECONDS - 1:.0f} seconds before the start. WAL holds\n"
         "the writers' share. A writer that gets 23503 looks its contact up again; for our way, which leads such rows to\n"
-        "the survivor, they are counted until its last step.",
+        "the survivor, they are counted until its last step. The floor's writers are watched for as long as ours: what an\n"
+        "index build has written, the system brings to the disk half a minute later, and commits wait meanwhile.",
         "\n".join(f"- **{way}**: {said}" for way, said in SAID.items()),
     ]
     if picture:
         parts += [f"## Waits over time\n\n{picture[1]}\n\n![waits of writers over time]({picture[0]})"]
-    for case, same in groupby(measured, key=lambda m: m.case):
-        parts += [f"## {case}", _table(rows(list(same)))]
+    cases = [(case, list(same)) for case, same in groupby(measured, key=lambda m: m.case)]
+    parts += ["## At a glance", _table(GLANCE, [_at_a_glance(case, same) for case, same in cases])]
+    for case, same in cases:
+        parts += [f"## {case}", _table(HEAD, rows(same))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -50,6 +59,23 @@ def rows(same: Sequence[Measured]) -> list[tuple[str, ...]]:
     by_way = {way: [m for m in same if m.way == way] for way in dict.fromkeys(m.way for m in same)}
     reference = [m.seconds for m in by_way.get(REFERENCE, []) if m.unique]
     return [_row(way, runs, median(reference) if reference else None) for way, runs in by_way.items()]
+
+
+def _at_a_glance(case: Case, same: Sequence[Measured]) -> tuple[str, ...]:
+    def runs(way: str) -> list[Measured]:
+        return [m for m in same if m.way == way]
+
+    def seconds(way: str) -> float:
+        return median(m.seconds for m in runs(way)) if runs(way) else nan
+
+    return (
+        f"{case.data.contacts:,}, {case.data.duplicates:.1%} duplicates",
+        f"{case.rate:.0f}/s" if case.rate else "none",
+        f"{seconds(REFERENCE):.1f}",
+        f"{seconds(OURS):.1f}",
+        f"{seconds(OURS) / seconds(REFERENCE):.2f}",
+        *(_milliseconds((m.during.longest for m in runs(way) if m.during), of=max) for way in (REFERENCE, OURS, FLOOR)),
+    )
 
 
 def _row(way: str, runs: Sequence[Measured], reference: float | None) -> tuple[str, ...]:
@@ -108,8 +134,8 @@ def _first(path: str, field: str) -> str | None:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), None)
 
 
-def _table(body: Iterable[Sequence[str]]) -> str:
-    lines = [HEAD, ["---", "---", *["---:"] * (len(HEAD) - 2)], *body]
+def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)], *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -86,14 +86,14 @@ WAYS: Final[dict[str, Way]] = {
     "LOCK TABLE, kept": _migration("lock_table_kept.sql"),
     "no lock": _migration("unlocked.sql"),
     "CIC, retried": _retrying,
-    FLOOR: _floor,
     OURS: _alembic,
+    FLOOR: _floor,
 }
 SAID: Final[dict[str, str]] = {
     REFERENCE: "one transaction: lock, move the messages, delete the duplicates, add the constraint; nothing is kept",
     "LOCK TABLE, kept": "the same, keeping the removed rows and the moved references for a way back",
     "no lock": "the same script without the lock, as one writes it for a table at rest",
     "CIC, retried": f"deduplicate, CREATE UNIQUE INDEX CONCURRENTLY, begin again where that fails, {RETRIES} times at most",
-    FLOOR: "one look for duplicates and one CREATE INDEX CONCURRENTLY: no merge, no constraint, less than any way can do",
     OURS: "`alembic upgrade head` of this repository",
+    FLOOR: "one look for duplicates and one CREATE INDEX CONCURRENTLY: no merge, no constraint, less than any way can do",
 }
