@@ -8,7 +8,7 @@ from alembic.config import Config
 
 from contacts_schema.errors import Problem, SettingsError
 from contacts_schema.settings import Settings
-from contacts_schema.settings_sources import SECTION, read_settings
+from contacts_schema.settings_sources import PARSERS, SECTION, read_settings
 
 
 def settings_from(config: Config | None, *, only_ours: bool = False) -> Settings:
@@ -27,7 +27,8 @@ def section_of(config: Config) -> Mapping[str, str]:
     if not parser.has_section(SECTION):
         return {}
     try:
-        return {name: text for name, text in parser.items(SECTION) if name not in parser.defaults()}
+        # The defaults hold names of Alembic's, and perhaps of others.
+        return {name: text for name, text in parser.items(SECTION) if name in PARSERS or name not in parser.defaults()}
     except configparser.InterpolationError as error:
         fault = 'holds a single "%"; write it as "%%"'
         raise SettingsError([Problem(name=error.option, source="alembic.ini", fault=fault)]) from None

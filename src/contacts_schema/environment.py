@@ -43,9 +43,9 @@ _CONNECTION: Final = {
 }
 # Under another one, which a role or a database may be given, psycopg's texts would be bytes.
 _ENCODING: Final = {"client_encoding": "utf8"}
+_VERSION_TABLE: Final = re.compile(r"^CREATE TABLE (\S*alembic_version \()", re.MULTILINE)
 # This session holds the turn of the run. A role's limits are made for requests, and not every server has each of them;
 # a session whose client is gone without a word has to end.
-_VERSION_TABLE: Final = re.compile(r"^CREATE TABLE (\S*alembic_version \()", re.MULTILINE)
 _SESSION: Final = """
 SELECT set_config(s.name, given.value, false)
 FROM (VALUES ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0'),

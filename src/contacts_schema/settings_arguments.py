@@ -58,7 +58,8 @@ def applied(settings: Settings, given: Arguments) -> Settings:
 
     Raises SettingsError.
     """
-    schema, table = given.schema or settings.schema, given.table_name or settings.table
+    schema = settings.schema if given.schema is None else given.schema
+    table = settings.table if given.table_name is None else given.table_name
     base = settings
     if (schema, table) != (settings.schema, settings.table):
         _require_names(given)
@@ -68,7 +69,7 @@ def applied(settings: Settings, given: Arguments) -> Settings:
         schema=schema,
         table=table,
         columns=base.columns if given.columns is None else given.columns,
-        constraint=given.constraint_name or base.constraint,
+        constraint=base.constraint if given.constraint_name is None else given.constraint_name,
         **given.options,
     )
 

@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from psycopg.pq import Conninfo
 from sqlalchemy import URL
+from sqlalchemy.exc import ArgumentError
 
 from contacts_schema.errors import UrlError
 
@@ -49,7 +50,7 @@ def driver_url(text: str) -> URL:
     if not (database or {"dbname", "service"} & set(query)):
         raise UrlError(f"{VARIABLE} names no database; end it with /DATABASE")
     host, port, several = _hosts(tail["hosts"])
-    return URL.create(
+    url = URL.create(
         "postgresql+psycopg",
         username=_decoded(user) or None,
         password=_decoded(password) if colon else None,
@@ -58,6 +59,16 @@ def driver_url(text: str) -> URL:
         database=database or None,
         query={**query, **({"host": several} if several else {})},
     )
+    _require_arguments(url)
+    return url
+
+
+def _require_arguments(url: URL) -> None:
+    """Raise UrlError where SQLAlchemy would not know what to connect to, and would say so in a traceback."""
+    try:
+        url.get_dialect()().create_connect_args(url)
+    except (ArgumentError, ValueError):
+        raise UrlError(f"{VARIABLE} has hosts and ports that do not go together; write each port behind its host") from None
 
 
 def _require_text(text: str) -> None:
@@ -96,8 +107,8 @@ def _hosts(text: str) -> tuple[str | None, int | None, tuple[str, ...]]:
     if "," in text:
         return None, None, tuple(_decoded(host) for host in text.split(","))
     host, port = re.findall(r"^(\[.*\]|[^:]*):?([0-9]*)$", text)[0]
-    if port and not 1 <= int(port) <= 65535:
-        raise UrlError(f"{VARIABLE} has the port {port}; a port is a number from 1 to 65535")
+    if port and (len(port) > 5 or not 1 <= int(port) <= 65535):
+        raise UrlError(f"{VARIABLE} has the port {port[:12]}; a port is a number from 1 to 65535")
     return _decoded(host.strip("[]")) or None, int(port) if port else None, ()
 
 

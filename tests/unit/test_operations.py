@@ -89,6 +89,15 @@ def test_settings_in_a_file(tmp_path: Path) -> None:
     assert [str(reference) for reference in settings.references] == ["a.b", "c.d where e LIKE 'x%'"]
 
 
+@pytest.mark.parametrize("schema", ["crm", "sales"])
+def test_a_setting_counts_though_the_defaults_of_the_file_name_it_too(tmp_path: Path, schema: str) -> None:
+    file = tmp_path / "alembic.ini"
+    file.write_text(
+        f"[DEFAULT]\nschema = crm\nzone = x\n[alembic]\n[contacts_schema]\nschema = {schema}\n", encoding="utf-8"
+    )
+    assert settings_from(Config(file)).schema == schema
+
+
 def test_a_single_percent_sign_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "alembic.ini"
     file.write_text("[alembic]\n[contacts_schema]\nsurvivor_order = id % 2\n", encoding="utf-8")

@@ -340,6 +340,14 @@ def test_another_table_has_to_name_its_key_and_constraint() -> None:
     assert [str(problem) for problem in error.value.problems] == [f"columns {why}", f"constraint_name {why}"]
 
 
+@pytest.mark.parametrize("empty", ["table_name", "schema", "constraint_name"])
+def test_an_empty_name_is_an_error_and_not_the_settings_own(empty: str) -> None:
+    """A variable that is not set must not merge another table."""
+    named = {"table_name": "people", "columns": "tel", "schema": "crm", "constraint_name": "uq_tel"} | {empty: ""}
+    with pytest.raises(SettingsError, match="empty"):
+        applied(Settings(), arguments(**named, options={}))
+
+
 def test_an_unknown_argument_is_named_with_the_nearest() -> None:
     with pytest.raises(SettingsError) as error:
         arguments(None, None, None, None, {"survivor_ordr": "id"})

@@ -111,6 +111,18 @@ def test_what_the_client_library_gets(text: str, expected: dict[str, str]) -> No
             "DATABASE_URL has the port 99999; a port is a number from 1 to 65535",
         ),
         (
+            f"postgres://me:{SECRET}@host:{'9' * 5000}/crm",
+            "DATABASE_URL has the port 999999999999; a port is a number from 1 to 65535",
+        ),
+        *(
+            (text, "DATABASE_URL has hosts and ports that do not go together; write each port behind its host")
+            for text in (
+                f"postgres://me:{SECRET}@[::1]:5432,[::2]:5432/crm",
+                f"postgres://me:{SECRET}@h1:1,h2:2/crm?port=3",
+                f"postgres://me:{SECRET}@h1,h2/crm?port=x",
+            )
+        ),
+        (
             f"postgres://me:{SECRET}@host:port/crm",
             f"DATABASE_URL has no readable host; write it as {FORM}, percent-encoded where needed",
         ),
