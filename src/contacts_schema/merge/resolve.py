@@ -6,10 +6,11 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from ..compose import comma
 from .collisions import Collisions
 from .images import Images
 from .script import Script
-from .statements import NodeStatements
+from .statements import SQL, NodeStatements
 from .tree import Edge, Node, Tree
 
 
@@ -57,6 +58,10 @@ class Resolver:
         for statements in self.statements:
             for statement in statements.create():
                 self.connection.execute(statement, {})
+        # Of a table that was never analysed the planner expects ten pages, and would rather read a whole index of contacts
+        # than look up the few rows of a batch.
+        tables = comma(table for statements in self.statements for table in (statements.rows, statements.hits))
+        self.connection.execute(SQL["analyze"].format(rows=tables), {})
 
     def collisions(self, node: Node) -> Collisions:
         """The statements about rows of a node that is worked out."""

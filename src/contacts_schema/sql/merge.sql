@@ -140,7 +140,7 @@ SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~rank", "~keeper_rel", "~keep
 FROM ({ranked}) AS "~ranked" WHERE "~rank" > 1
 
 -- name: analyze
--- The planner knows nothing of a table that this transaction has filled.
+-- The planner knows nothing of a table that was just made, or filled by this transaction.
 ANALYZE {rows}
 
 -- name: hit
