@@ -150,6 +150,17 @@ class StatementFailed(ContactsSchemaError):
         return (f" on {known}" if known else "") + f" (SQLSTATE {self.sqlstate or 'unknown'})"
 
 
+class CatalogKeepsChanging(ContactsSchemaError):
+    """Tables were altered faster than a plan could be made and one batch merged. `table` is the one that is merged."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        super().__init__(
+            f"{table}, or what refers to it, was altered again and again, each time before a batch could be merged; "
+            "the data is consistent; run the same command again while no tables are made or altered"
+        )
+
+
 class MergeFailed(StatementFailed):
     """A batch of the merge failed, and trying again did not mend it. Earlier batches are done and stay."""
 

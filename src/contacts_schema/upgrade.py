@@ -11,7 +11,7 @@ from psycopg import Connection
 from .archive import Archive
 from .compose import ident, template
 from .ddl import change_table
-from .errors import Reason, Refused
+from .errors import CatalogKeepsChanging, Reason, Refused
 from .merge.batch import Batch, PlanChanged, Terms
 from .merge.passes import Found, Passes, find_groups
 from .merge.sweep import sweep
@@ -23,6 +23,9 @@ from .run import Run
 from .session import beside, keeping
 from .settings import Settings
 from .workspace import Workspace
+
+# Plans in a row that the catalog had outrun before a single batch was through.
+_PLANS_IN_VAIN = 10
 
 
 class Upgrade(Run):
@@ -123,15 +126,22 @@ class Upgrade(Run):
 
     def _merge_until_none(self, found: Found) -> None:
         """Merge; where the catalog changes meanwhile, plan anew and go on, or refuse."""
-        while True:
+        in_vain = 0
+        while in_vain < _PLANS_IN_VAIN:
+            before = self._duplicates_merged()
             try:
                 self._merge_once(found)
             except PlanChanged:
+                in_vain = 0 if self._duplicates_merged() > before else in_vain + 1
                 self.progress.note("the catalog has changed; planning anew")
                 self.read()
                 found = self._preflight()
             else:
                 return
+        raise CatalogKeepsChanging(self.table.label)
+
+    def _duplicates_merged(self) -> int:
+        return sum(passes.duplicates for passes in self.merged)
 
     def _merge_once(self, found: Found) -> None:
         workspace, guarded = self._open(), not found.slices
@@ -188,7 +198,7 @@ class Upgrade(Run):
         notes = [f"triggers changed {n} further rows of {t}; a downgrade does not undo that" for t, n in beyond.items()]
         return self.report(
             groups=sum(p.groups for p in self.merged),
-            rows_merged=sum(p.duplicates for p in self.merged),
+            rows_merged=self._duplicates_merged(),
             references_moved=dict(moved),
             rows_archived=sum(p.archived for p in self.merged),
             notes=(*self.notes, *notes),

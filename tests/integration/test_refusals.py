@@ -140,6 +140,20 @@ def test_no_table_but(database_url, kind, setup):
             "set private_schema to a name that is free",
             id="private schema",
         ),
+        *(
+            pytest.param(
+                CONTACTS + f"CREATE SCHEMA contacts_schema; {made}",
+                "private_schema",
+                'the schema "contacts_schema" is somebody else\'s',
+                "set private_schema to a name that is free",
+                id=f"private schema with a {kind}",
+            )
+            for kind, made in {
+                "type": "CREATE TYPE contacts_schema.mood AS ENUM ('fair')",
+                "function": "CREATE FUNCTION contacts_schema.one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                "table of our name": "CREATE TABLE contacts_schema.op (id int)",
+            }.items()
+        ),
     ],
 )
 def test_table(database_url, setup, code, problem, way_on):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -13,7 +14,7 @@ import pytest
 from psycopg import Cursor, sql
 
 from contacts_schema import execute
-from contacts_schema.errors import LockNotAcquired, TableReplaced
+from contacts_schema.errors import CatalogKeepsChanging, LockNotAcquired, TableReplaced
 from contacts_schema.report import Report, Silent
 from contacts_schema.settings import Reference, Settings
 from sandbox.trial import CONTACTS, drop_constraint, merge, query, restore, run
@@ -38,6 +39,11 @@ TOUCHED = """
 WAITS = """
     SELECT EXISTS (SELECT FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
         WHERE NOT l.granted AND a.application_name = 'contacts_schema')
+"""
+
+IN_TURN = """
+    SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+        AND pid <> pg_backend_pid() AND query LIKE '%pg_try_advisory_lock_shared%')
 """
 
 
@@ -109,6 +115,54 @@ def test_a_run_does_not_go_on_with_another_table(database_url, done):
     assert query(database_url, "SELECT count(*) FROM people") == [(10,)]
 
 
+SWAPPED = """
+    ALTER TABLE contacts RENAME TO people;
+    CREATE TABLE contacts (LIKE people INCLUDING ALL);
+    INSERT INTO contacts TABLE people
+"""
+
+
+def test_a_batch_merges_nothing_in_a_table_that_took_the_name(database_url):
+    run(database_url, CONTACTS)
+
+    # Twice for the trial, once for the first batch.
+    with paused(database_url, execute.merge_duplicates, Settings(batch_size=1), "enable_seqscan", nth=4) as (merged, _):
+        run(database_url, SWAPPED)
+    with pytest.raises(TableReplaced, match=r"public\.contacts was renamed or replaced"):
+        merged.result()
+    assert query(database_url, "SELECT count(*) FROM contacts UNION ALL SELECT count(*) FROM people") == [(8,), (8,)]
+
+
+def test_nothing_comes_back_into_a_table_that_took_the_name(database_url):
+    run(database_url, CONTACTS)
+    merge(database_url, batch_size=1)
+
+    with paused(database_url, execute.restore_duplicates, Settings(), "enable_seqscan", nth=2) as (restored, _):
+        run(database_url, SWAPPED)
+    with pytest.raises(TableReplaced, match=r"public\.contacts was renamed or replaced"):
+        restored.result()
+    assert query(database_url, "SELECT count(*) FROM contacts UNION ALL SELECT count(*) FROM people") == [(8,), (8,)]
+
+
+def test_a_catalog_that_always_changes_before_a_batch_ends_the_run(database_url):
+    run(database_url, CONTACTS)
+    columns = count()
+
+    class Outrun(Cursor[Any]):
+        def execute(self, query, params=None, **more):
+            if "enable_seqscan" in str(query):
+                with suppress(psycopg.errors.LockNotAvailable):
+                    run(database_url, f"SET lock_timeout = '1s'; ALTER TABLE contacts ADD COLUMN c{next(columns)} int")
+            return super().execute(query, params, **more)
+
+    with (
+        psycopg.connect(database_url, autocommit=True, cursor_factory=Outrun) as connection,
+        pytest.raises(CatalogKeepsChanging, match=r"public\.contacts, or what refers to it, was altered again and again"),
+    ):
+        execute.merge_duplicates(connection, Settings(), Silent())
+    assert query(database_url, "SELECT count(*) FROM contacts") == [(10,)]
+
+
 @pytest.mark.parametrize(
     "newcomer", ["CREATE TABLE messages (LIKE letters INCLUDING ALL)", "CREATE VIEW messages AS TABLE letters"]
 )
@@ -146,6 +200,52 @@ def test_a_restore_clears_nothing_away_that_a_merge_of_another_table_needs(datab
     assert query(database_url, "SELECT to_regnamespace('contacts_schema')") == [(None,)]
 
 
+def test_an_archive_stays_for_the_triggers_of_an_upgrade_that_stopped(database_url):
+    run(database_url, CONTACTS, LEADS)
+    merge(database_url)
+    ours = "application_name = 'contacts_schema' AND datname = current_database()"
+
+    # Once for the trial.
+    with paused(database_url, execute.merge_duplicates, OF_LEADS, "INSERT INTO", ".run", nth=2) as (merged, _):
+        run(database_url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
+    assert merged.exception() is not None
+    restore(database_url)
+
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        run(database_url, "INSERT INTO calls VALUES (3, 99)")
+    assert merge(database_url, table=OF_LEADS.table, constraint=OF_LEADS.constraint).rows_merged == 1
+    restore(database_url, table=OF_LEADS.table, constraint=OF_LEADS.constraint)
+    assert query(database_url, "SELECT to_regnamespace('contacts_schema')") == [(None,)]
+
+
+def test_a_restore_leaves_what_another_one_looks_into(database_url):
+    run(database_url, CONTACTS, LEADS)
+    run(database_url, "ALTER TABLE contacts ADD lead bigint REFERENCES leads; UPDATE contacts SET lead = 2 WHERE id = 2")
+    merge(database_url, table=OF_LEADS.table, constraint=OF_LEADS.constraint)
+    merge(database_url, batch_size=1)
+
+    with paused(database_url, execute.restore_duplicates, Settings(), "enable_seqscan", nth=2) as (restored, _):
+        restore(database_url, table=OF_LEADS.table, constraint=OF_LEADS.constraint)
+    assert restored.result().rows_restored == 3
+    assert query(database_url, "SELECT id FROM leads ORDER BY id") == [(1,), (2,)]
+    assert query(database_url, "SELECT to_regnamespace('contacts_schema')") == [(None,)]
+
+
+def test_for_a_column_that_no_archived_row_has_each_of_them_need_not_be_tried(database_url):
+    """Where triggers rest, writers wait for every attempt."""
+    run(database_url, CONTACTS)
+    merge(database_url)
+    run(
+        database_url,
+        "ALTER TABLE contacts ADD since text NOT NULL DEFAULT ''; ALTER TABLE contacts ALTER since DROP DEFAULT",
+    )
+
+    with paused(database_url, execute.restore_duplicates, Settings(), "enable_seqscan") as (restored, pause):
+        pass
+    assert len(restored.result().kept) == 3
+    assert len([statement for statement in pause.statements if '"~back"' in statement]) == 2
+
+
 def test_two_restores_at_once_clear_everything_away(database_url):
     run(database_url, CONTACTS, LEADS)
     merge(database_url)
@@ -156,7 +256,7 @@ def test_two_restores_at_once_clear_everything_away(database_url):
         ThreadPoolExecutor() as threads,
     ):
         second = threads.submit(restore, database_url, table=OF_LEADS.table, constraint=OF_LEADS.constraint)
-        eventually(lambda: query(database_url, "SELECT count(*) FROM leads") == [(2,)], "the other's rows")
+        eventually(lambda: shown(database_url, IN_TURN), "the other's wait", unless=second.done)
         pause.over.set()
         second.result(60)
     first.result()

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
 import pytest
 
-from tests.migration.observed import execute, rows, value
+from contacts_schema.archived.purge import purge
+from contacts_schema.errors import Refused
+from contacts_schema.report import Silent
+from contacts_schema.session import lock_key
+from contacts_schema.settings import Settings
+from tests.migration.observed import eventually, execute, rows, value
 from tests.operator.conftest import parsed
 
+# Polling leaves no lock to be seen that is waited for.
+ASKED_FOR = """
+    SELECT EXISTS (SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'contacts_schema' AND query LIKE '%pg_try_advisory_lock%')
+"""
 TABLE = """
     CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text, name text, created_at timestamptz);
     CREATE TABLE messages (id serial PRIMARY KEY, contact_id int NOT NULL REFERENCES contacts ON DELETE CASCADE);
@@ -138,6 +151,25 @@ def test_nothing_is_purged_while_an_upgrade_is_not_complete(command, upgraded, d
 
     assert (early.returncode, "the constraint is not there" in early.stderr) == (1, True)
     assert value(database_url, "SELECT count(*) FROM contacts_schema.archive_1_contacts") == 1
+
+
+def test_a_purge_decides_by_what_is_there_when_its_turn_has_come(url):
+    execute(url, "UPDATE contacts_schema.batch SET at = at - interval '31 days'")
+    key = lock_key(value(url, "SELECT 'contacts'::regclass::oid::bigint"))
+
+    with (
+        psycopg.connect(url, autocommit=True) as connection,
+        psycopg.connect(url, autocommit=True) as downgrade,
+        ThreadPoolExecutor(max_workers=1) as threads,
+    ):
+        downgrade.execute("SELECT pg_advisory_lock(%s, %s)", key)
+        purged = threads.submit(purge, connection, Settings(), "30 days", Silent(), lambda _: True)
+        eventually(lambda: value(url, ASKED_FOR), "the wait", unless=purged.done)
+        downgrade.execute("ALTER TABLE contacts DROP CONSTRAINT unique_phone_workspace")
+        downgrade.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+        with pytest.raises(Refused, match="the constraint is not there"):
+            purged.result(60)
+    assert value(url, "SELECT count(*) FROM contacts_schema.archive_1_contacts") == 1
 
 
 @pytest.mark.parametrize("age", ["", "30", "d", "-1d", "1.5d", "30 d", "99999d", "1y"])

@@ -2,20 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 from psycopg import Connection, sql
 
-from ..archive import Archive
-from ..catalog.read import read_facts
+from ..catalog.read import find_table, read_facts
 from ..compose import NOTHING, ident
 from ..errors import Reason, Refused
-from ..plan import Plan, make_plan
+from ..plan import make_plan
 from ..report import Progress
 from ..restore.run import Restore
 from ..retry import with_lock
-from ..run import archive_elsewhere
+from ..run import Run
 from ..session import alone, prepare
 from ..settings import Settings
 from ..sql import load
@@ -34,36 +33,31 @@ def purge(
     Raises Refused where an upgrade is not complete: writers may be led through the archive then.
     """
     prepare(connection, settings)
-    facts = with_lock(
-        connection, settings, progress, "a table to read its definition", partial(read_facts, connection, settings)
-    )
-    plan = make_plan(facts, settings)
-    if plan.tree is None or plan.target is None or plan.target.kind != "r":
-        raise Refused(plan.reasons)
-    with alone(connection, plan.target.oid, progress):
-        return _Purge(connection, settings, plan, progress).run(age, agree)
+    table = find_table(connection, settings.schema, settings.table)
+    if table is None:
+        raise Refused(make_plan(read_facts(connection, settings), settings).reasons)
+    with alone(connection, table, progress):
+        return _Purge(connection, settings, progress, table).of(age, agree)
 
 
-class _Purge:
-    def __init__(self, connection: Connection[Any], settings: Settings, plan: Plan, progress: Progress) -> None:
-        assert plan.target is not None
-        self.connection, self.settings, self.plan, self.progress = connection, settings, plan, progress
-        self.restore = Restore(connection, settings, plan, progress)
-        self.source: dict[str, Any] = {
-            "source": plan.target.oid,
-            "source_schema": plan.target.schema,
-            "source_name": plan.target.name,
-        }
+class _Purge(Run):
+    """Read under the run's lock: a downgrade may just have taken the constraint away."""
 
-    def run(self, age: str, agree: Callable[[Mapping[str, int]], bool]) -> Mapping[str, int]:
-        archive = Archive(self.connection, self.settings.private_schema)
-        if (other := archive.elsewhere(self.restore.target)) is not None:
-            raise Refused([archive_elsewhere(other)])
-        if not archive.exists():
+    @cached_property
+    def restore(self) -> Restore:
+        return Restore(self.connection, self.settings, self.plan, self.progress)
+
+    def of(self, age: str, agree: Callable[[Mapping[str, int]], bool]) -> Mapping[str, int]:
+        if self.plan.tree is None or self.table.kind != "r":
+            raise Refused(self.plan.reasons)
+        self.refuse_other_archive()
+        if not self.archive.exists():
             return {}
         if not self.plan.constrained:
             raise Refused([_INCOMPLETE])
-        batches = self._rows("old_batches", **self.source, age=age)
+        source: dict[str, Any] = {"source": self.table.oid, "source_schema": self.table.schema}
+        source["source_name"] = self.table.name
+        batches = self._rows("old_batches", **source, age=age)
         counts = self._count(batches)
         if not batches or not agree(counts):
             return {}

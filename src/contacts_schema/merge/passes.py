@@ -130,16 +130,17 @@ class Passes:
     def _share(self, second: Worker) -> None:
         """Half of the list each. Their groups are different ones; what both hold on to is tried again by the loser."""
         share_work(self.connection, second.connection)
-        workers = (self.worker, second)
-        with ThreadPoolExecutor(max_workers=1) as threads:
-            other = threads.submit(second.work_off)
-            other.add_done_callback(lambda done: self.worker.stop() if done.exception() else None)
-            try:
-                self.worker.work_off()
-            finally:
-                second.stop() if self.worker.unfinished else None
-        for worker in workers:
-            self._add(worker.take_done())
+        try:
+            with ThreadPoolExecutor(max_workers=1) as threads:
+                other = threads.submit(second.work_off)
+                other.add_done_callback(lambda done: self.worker.stop() if done.exception() else None)
+                try:
+                    self.worker.work_off()
+                finally:
+                    second.stop() if self.worker.unfinished else None
+        finally:
+            for worker in (self.worker, second):
+                self._add(worker.take_done())
         other.result()
 
     def _count(self, worker: Worker, work: Callable[[], None]) -> None:

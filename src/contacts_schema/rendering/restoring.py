@@ -8,7 +8,7 @@ from psycopg import Connection, sql
 
 from ..blanks import TRIGGER as BLANK_TRIGGER
 from ..catalog.facts import Table
-from ..compose import Fragment, ident, literal, template
+from ..compose import Fragment, ident, literal, plain, template
 from ..plan import Plan
 from ..restore.changes import CHANGED, GONE, NOT_USABLE, SUPERSEDED, undo_together
 from ..restore.journal import Journal
@@ -141,7 +141,7 @@ class Restoring:
             parts: dict[str, Fragment] = {"relation": source.relation}
             self._if(
                 text,
-                self._statement("is_done_with", parts=parts, id=source.id),
+                self._statement("is_done_with", parts=parts, id=source.id, called=plain(source.relation)),
                 [self._statement("drop_relation", parts=parts), self._statement("forget_relation", id=source.id)],
             )
         in_use = template("SELECT NOT ({})").format(embedded(template("SELECT used FROM ({}) AS u").format(self._in_use())))

@@ -1,6 +1,6 @@
 """Does as much as the data allows: what a row's fault stops as a whole goes on in halves, as long as that helps."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from psycopg import Connection
 _ROW_FAULTS = ("22", "23")
 # ... but where a column has another type since, or may not be written: then none of the rows fits.
 _COLUMN_FAULTS = {"42804", "42846", "42883", "428C9"}
+_NOT_NULL = "23502"
 
 P = TypeVar("P", bound=Hashable)
 
@@ -26,8 +27,13 @@ class Refusal:
     whole: bool
 
 
-def refused(connection: Connection[Any], attempt: Callable[[], object]) -> Refusal | None:
-    """Attempt something in a savepoint; gives what refused it, None if nothing did."""
+def refused(
+    connection: Connection[Any], attempt: Callable[[], object], given: Collection[str | None] | None = None
+) -> Refusal | None:
+    """Attempt something in a savepoint; gives what refused it, None if nothing did.
+
+    With the names of the columns that rows are ``given``, another one that may not be empty is no single row's fault.
+    """
     try:
         with connection.transaction():
             attempt()
@@ -35,7 +41,8 @@ def refused(connection: Connection[Any], attempt: Callable[[], object]) -> Refus
         state = error.sqlstate or ""
         if state[:2] not in _ROW_FAULTS and state not in _COLUMN_FAULTS:
             raise
-        return Refusal(why=_why(error), whole=state in _COLUMN_FAULTS)
+        lacking = state == _NOT_NULL and given is not None and error.diag.column_name not in given
+        return Refusal(why=_why(error), whole=lacking or state in _COLUMN_FAULTS)
     return None
 
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from psycopg import Connection, errors
+from psycopg import Connection, errors, sql
 
 from ..archive import REGISTRY
 from ..catalog.facts import Table
-from ..compose import ident
+from ..compose import ident, plain
 from ..ddl import outlasting_vacuum, past_vacuum
 from ..plan import Plan
 from ..report import Progress
 from ..retry import patiently, with_lock
-from ..session import IN_BATCH, may_clear_up
+from ..session import IN_BATCH, keeping, may_clear_up
 from ..settings import Settings
 from .changes import Changes
 from .later import without_parent
@@ -44,14 +44,25 @@ class Restore:
         batches = self.store.column("batches", **self._source_values())
         self.progress.total(len(batches))
         outcome = Outcome()
-        for batch in batches:
-            undo = partial(self._undo_batch, batch)
-            undone = with_lock(self.connection, self.settings, self.progress, "the tables of the archive", undo)
-            outcome.add(undone)
-            self.progress.advance(1, undone.inserted)
-        # Somebody may be looking something up in the archive.
-        with_lock(self.connection, self.settings, self.progress, "the archive", self.clean)
+        try:
+            # What a restore of another table clears away, rows of this one may be about to look into.
+            with keeping(self.connection, self.settings):
+                for batch in batches:
+                    outcome.add(self._undo_patiently(batch))
+            # Somebody may be looking something up in the archive.
+            with_lock(self.connection, self.settings, self.progress, "the archive", self.clean)
+        except BaseException:
+            # The batches that are undone are forgotten, and the next run will know nothing of these.
+            for line in outcome.kept:
+                self.progress.note(f"left as it is: {line}")
+            raise
         return outcome
+
+    def _undo_patiently(self, batch: int) -> Outcome:
+        undo = partial(self._undo_batch, batch)
+        undone = with_lock(self.connection, self.settings, self.progress, "the tables of the archive", undo)
+        self.progress.advance(1, undone.inserted)
+        return undone
 
     def clean(self) -> None:
         """Drop what is empty; the schema too, once nothing of any run is left in it."""
@@ -79,10 +90,7 @@ class Restore:
     def _drop(self, source: Source) -> None:
         """Asked again under the lock: a merge of another table may have come between that notes something here."""
         self.store.execute("lock_relation", relation=source.relation)
-        if self._is_done_with(source):
-            # What it keeps of long values is vacuumed by itself.
-            with outlasting_vacuum(self.connection):
-                self.store.execute("drop_relation", relation=source.relation)
+        if self._is_done_with(source) and self._dropped("drop_relation", relation=source.relation):
             self.store.execute("forget_relation", id=source.id)
 
     def _drop_schema(self) -> None:
@@ -91,14 +99,25 @@ class Restore:
         past_vacuum(self.connection, registry)
         self.store.execute("lock_relation", relation=registry[0])
         if not self._is_in_use():
-            with outlasting_vacuum(self.connection):
-                self.store.execute("drop_schema")
+            self._dropped("drop_schema")
+
+    def _dropped(self, name: str, **parts: sql.Identifier) -> bool:
+        """Drop what is empty; it stays where somebody has made a view of it, say."""
+        try:
+            # What a table keeps of long values is vacuumed by itself.
+            with self.connection.transaction(), outlasting_vacuum(self.connection):
+                self.store.execute(name, **parts)
+        except errors.DependentObjectsStillExist:
+            self.progress.note(f'something of yours depends on the archive in "{self.store.schema}": it stays, empty')
+            return False
+        return True
 
     def _is_in_use(self) -> bool:
         return any(self.store.column("in_use", schema=self.store.schema))
 
     def _is_done_with(self, source: Source) -> bool:
-        return all(self.store.column("is_done_with", relation=source.relation, id=source.id))
+        called = plain(source.relation, self.connection)
+        return all(self.store.column("is_done_with", relation=source.relation, id=source.id, called=called))
 
     def _undo_batch(self, batch: int) -> Outcome:
         outcome = Outcome()
@@ -152,9 +171,10 @@ class Restore:
 
     def _insert_in_pieces(self, source: Source, op: Op, outcome: Outcome) -> dict[int, str]:
         """Again as long as that helps: a row waits for the one that it refers to. Gives what is refused and why."""
+        given = [source.columns[number].name for number in source.shared]
 
         def attempt(rows: Sequence[int]) -> Refusal | None:
-            return refused(self.connection, partial(self._insert, source, op, outcome, rows))
+            return refused(self.connection, partial(self._insert, source, op, outcome, rows), given)
 
         left = self._rows(source, op)
         while True:

@@ -7,20 +7,25 @@ from typing import Any
 from psycopg import Connection, sql
 
 from ..catalog.facts import Table, Trigger
+from ..catalog.read import find_table
 from ..compose import Fragment, comma, ident, template
 from ..ddl import past_vacuum
+from ..errors import TableReplaced
 from .sources import SQL
 
 _ENABLE = {"O": "ENABLE TRIGGER", "R": "ENABLE REPLICA TRIGGER", "A": "ENABLE ALWAYS TRIGGER"}
 
 
 def lock(connection: Connection[Any], tables: Iterable[Table]) -> None:
-    """Lock what the batch writes to, always in one order; strongly where triggers must rest."""
+    """Lock what the batch writes to, always in one order; strongly where triggers must rest. Raises TableReplaced."""
     ordered = sorted({table.oid: table for table in tables}.values(), key=lambda t: t.oid)
     for table in ordered:
         mode = template("SHARE ROW EXCLUSIVE" if _active(table) else "ROW EXCLUSIVE")
         names: Fragment = comma([ident(table.schema, table.name)])
         connection.execute(SQL["lock_tables"].format(tables=names, mode=mode), {})
+        # It was locked by its name, which may be another one's since it was read about.
+        if find_table(connection, table.schema, table.name) != table.oid:
+            raise TableReplaced(table.label)
 
 
 def make_way(connection: Connection[Any], tables: Iterable[Table]) -> None:

@@ -18,9 +18,11 @@ SELECT current_user AS name, pg_catalog.current_database() AS database,
        pg_catalog.current_setting('server_version_num')::int AS server_version
 
 -- name: private_schema
+-- Ours has the whole registry, or nothing at all yet: no type or function of somebody's either.
 SELECT pg_catalog.pg_has_role(n.nspowner, 'USAGE') AS owned,
-       EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relname = 'op')
-       OR NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid) AS ours
+       (SELECT count(*) FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relname IN ('run', 'batch', 'relation', 'op')) = 4
+       OR NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid
+                      AND d.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass) AS ours
 FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s
 
 -- name: reachable
@@ -225,9 +227,11 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND k.conname = %(name)s AND k.contype NOT IN ('p', 'u', 'x')
 
 -- name: fingerprint
--- Whatever a merge relies on. A difference means that the plan no longer fits and must be made anew. The tables are
--- constants: a statement without parameters is planned once and not for every batch.
+-- Whatever a merge relies on, the tables' names too. A difference means that the plan no longer fits and must be made anew.
+-- The tables are constants: a statement without parameters is planned once and not for every batch.
 SELECT pg_catalog.md5(pg_catalog.concat_ws('|',
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', c.oid, n.nspname, c.relname, c.relkind), ';' ORDER BY c.oid)
+     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = ANY ({oids})),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', k.oid, k.conrelid, k.confrelid, k.conkey, k.confkey, k.confdeltype, k.confupdtype), ';' ORDER BY k.oid)
      FROM pg_catalog.pg_constraint AS k WHERE (k.contype = 'f' AND k.confrelid = ANY ({oids})) OR (k.contype IN ('c', 'x', 'u') AND k.conrelid = ANY ({oids}))),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', i.indexrelid, i.indkey, i.indisready), ';' ORDER BY i.indexrelid)

@@ -109,8 +109,10 @@ DELETE FROM {schema}.run AS r
 WHERE (r.source = %(source)s OR (r.source_schema = %(source_schema)s AND r.source_name = %(source_name)s)) AND NOT EXISTS (SELECT FROM {schema}.batch AS b WHERE b.run = r.id)
 
 -- name: is_done_with
--- Empty, and no operation that is left, one of several tables perhaps, will look into it.
-SELECT NOT EXISTS (SELECT FROM {relation}) AND NOT EXISTS (SELECT FROM {schema}.op WHERE %(id)s = ANY (relations)) AS done
+-- Empty, and no operation that is left, one of several tables perhaps, will look into it, nor will a forwarding trigger of
+-- another table's upgrade.
+SELECT NOT EXISTS (SELECT FROM {relation}) AND NOT EXISTS (SELECT FROM {schema}.op WHERE %(id)s = ANY (relations))
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE pg_catalog.starts_with(p.proname, 'forward_') AND pg_catalog.strpos(p.prosrc, %(called)s) > 0) AS done
 
 -- name: lock_relation
 -- Lock: ACCESS EXCLUSIVE, on a table of the archive.
@@ -123,9 +125,15 @@ DROP TABLE {relation}
 DELETE FROM {schema}.relation WHERE id = %(id)s
 
 -- name: in_use
-SELECT EXISTS (SELECT FROM {schema}.run)
-    OR EXISTS (SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = %(schema)s) AS used
+-- A run is noted, or something else than the registry is in the schema: a guard, another table's archive, or what
+-- somebody has put there.
+SELECT EXISTS (SELECT FROM {schema}.run) OR EXISTS (
+    SELECT FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s AND (
+        EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = n.oid)
+     OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind NOT IN ('i', 'I', 'S', 't') AND c.relname NOT IN ('run', 'batch', 'relation', 'op'))
+     OR EXISTS (SELECT FROM pg_catalog.pg_type AS t WHERE t.typnamespace = n.oid AND t.typtype IN ('d', 'e', 'r')))) AS used
 
 -- name: drop_schema
--- Nothing is in it any more but its own registry: no archive, no guard of another table.
-DROP SCHEMA {schema} CASCADE
+-- Nothing is in it any more but its own registry. Without CASCADE: what anybody has made to depend on it would go too.
+DROP TABLE {schema}.op, {schema}.batch, {schema}.relation, {schema}.run;
+DROP SCHEMA {schema}
