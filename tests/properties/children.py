@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from hypothesis import strategies as st
@@ -41,7 +42,9 @@ def child(draw: DrawFn, name: str, earlier: Sequence[Table]) -> Table:
         links.append(link_to(draw, ["up"], name, ["id"], declared=rarely(draw, 8)))
     keys = [Key(columns=primary, form="primary")] if primary else []
     keys += [_key(draw, columns, links) for _ in range(draw(st.sampled_from((0, 1, 1, 2))))]
-    return Table(name=name, columns=tuple(columns), keys=tuple(keys), links=tuple(links), stamped=stamped)
+    return Table(
+        name=name, columns=tuple(columns), keys=tuple(keys), links=tuple(links), stamped=stamped, gap=rarely(draw, 4)
+    )
 
 
 def _links(draw: DrawFn, name: str, earlier: Sequence[Table], columns: list[Column]) -> list[Link]:
@@ -106,13 +109,17 @@ def _key(draw: DrawFn, columns: Sequence[Column], links: Sequence[Link]) -> Key:
     if any(column.name == "g" for column in columns) and draw(st.booleans()):
         names = (*names[1:], "g")
     form = draw(st.sampled_from(("constraint", "index", "deferrable", "partial", "expression", "reference", "no nulls")))
+    equal_nulls = rarely(draw, 3)
+    there = (f'"{held[0]}" IS NOT NULL', held[0], lambda row: row[held[0]] is not None)
+    predicate, of, covers = draw(st.sampled_from((*PREDICATES, there)))
+    partial = Key(columns=names, predicate=predicate, mentions=(of,), covers=covers, nulls_not_distinct=equal_nulls)
     if form == "partial":
-        there = (f'"{held[0]}" IS NOT NULL', held[0], lambda row: row[held[0]] is not None)
-        predicate, mentioned, covers = draw(st.sampled_from((*PREDICATES, there)))
-        return Key(columns=names, predicate=predicate, mentions=(mentioned,), covers=covers)
+        return partial
     if form == "expression":
         expression, mentioned = draw(st.sampled_from(EXPRESSIONS))
-        return Key(columns=names, expressions=(expression,), mentions=(mentioned,))
+        if rarely(draw, 3):
+            return replace(partial, expressions=(expression,), mentions=(of, mentioned))
+        return Key(columns=names, expressions=(expression,), mentions=(mentioned,), nulls_not_distinct=equal_nulls)
     if form == "reference":
         return Key(columns=names[1:], expressions=(f'"{names[0]}"::text',), mentions=names[:1])
     if form == "deferrable":

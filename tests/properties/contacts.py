@@ -34,7 +34,7 @@ def contacts(draw: DrawFn) -> Table:
     keys = [Key(columns=primary, form="primary"), *_second_keys(draw, columns, primary)]
     columns += contents(draw, 3)
     links = _own_links(draw, keys, columns)
-    table = Table(name=NAME, columns=tuple(columns), keys=tuple(keys), links=tuple(links))
+    table = Table(name=NAME, columns=tuple(columns), keys=tuple(keys), links=tuple(links), gap=rarely(draw, 4))
     count = max(draw(st.integers(2, 12)), draw(st.integers(2, 9)))
     rows = [dict.fromkeys(table.by_name, None) | row(draw, columns, number) for number in range(1, count + 1)]
     if not rarely(draw, 12):

@@ -41,6 +41,7 @@ def link_to(draw: DrawFn, columns: Sequence[str], parent: str, parent_columns: S
         on_delete=on_delete,
         on_update=draw(st.sampled_from(UPDATES)),
         deferrable=draw(st.sampled_from(DEFERRABLE)),
+        match=" MATCH FULL" if len(columns) > 1 and rarely(draw, 3) else "",
         declared=declared,
     )
 

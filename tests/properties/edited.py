@@ -91,6 +91,8 @@ class Edited:
                 continue
             if theirs or not self._said(table, mark):
                 yield f"{table.name} {mark}: {column} is not {'as edited' if theirs else 'back'}"
+            elif column not in table.linked and restored[column] != after[column]:
+                yield f"{table.name} {mark}: {column} is neither as it was nor as it has been since"
         for link in (link for link in self._marked(table.links) if not self._changed(link, after, edited)):
             yield from self._leads_back(table, mark, link)
 
@@ -107,12 +109,23 @@ class Edited:
         """A row that was merged is back as it was."""
         before, _, _, restored = self._rows(table, mark)
         if not restored:
-            yield from () if self._said(table, mark) else [f"{table.name} {mark}: is not back"]
+            yield from self._waits(table, mark) if self._said(table, mark) else [f"{table.name} {mark}: is not back"]
             return
-        if not self._said(table, mark):
-            yield from (f"{table.name} {mark}: came back with another {c}" for c in before if before[c] != restored[c])
+        # A listed row may refer to its parent's survivor; what it says is its own all the same.
+        columns = self.merged.fixed(table, before) if self._said(table, mark) else list(before)
+        yield from (f"{table.name} {mark}: came back with another {c}" for c in columns if before[c] != restored[c])
         for link in self._marked(table.links):
             yield from self._leads_back(table, mark, link)
+
+    def _waits(self, table: Table, mark: str) -> Iterator[str]:
+        """What cannot come back is in the archive, as it was."""
+        before, archived = self.merged.before.rows[table.name][mark], self.restored.archive[table.name].get(mark)
+        if archived is None:
+            yield f"{table.name} {mark}: is neither back nor in the archive"
+            return
+        for column in self.merged.fixed(table, archived.row):
+            if archived.row[column] != before[column]:
+                yield f"{table.name} {mark}: waits in the archive with another {column}"
 
     def _marked(self, links: Iterable[Link]) -> Iterator[Link]:
         """Those to rows that can be told apart."""

@@ -25,6 +25,7 @@ def features(schema: Schema) -> Iterator[str]:
 def _table(schema: Schema, table: Table) -> Iterator[str]:
     yield from (f"column: {_bare(column.type)}" for column in table.columns if column.name.startswith("x"))
     yield from ["column: generated, stored"] if any(column.generated for column in table.columns) else []
+    yield from ["column: dropped before"] if table.gap else []
     yield from ["trigger that sets updated_at"] if table.stamped else []
     for key in table.keys:
         yield from _key(table, key)
@@ -39,9 +40,14 @@ def _key(table: Table, key: Key) -> Iterator[str]:
     yield f"key: {'primary' if key.form == 'primary' else 'unique'}{holds}"
     yield from ["key: of several columns"] if len(key.columns) + len(key.expressions) > 1 else []
     yield from ["key: partial"] if key.predicate else []
+    yield from ["key: partial, with an expression or NULLS NOT DISTINCT"] if _partial_and_more(key) else []
     yield from ["key: with an expression"] if key.expressions else []
     yield from ["key: deferrable"] if key.deferrable else []
     yield from ["key: NULLS NOT DISTINCT"] if key.nulls_not_distinct else []
+
+
+def _partial_and_more(key: Key) -> bool:
+    return bool(key.predicate and (key.expressions or key.nulls_not_distinct))
 
 
 def _link(schema: Schema, table: Table, link: Link) -> Iterator[str]:
@@ -52,6 +58,7 @@ def _link(schema: Schema, table: Table, link: Link) -> Iterator[str]:
     yield f"reference: ON UPDATE {link.on_update}"
     yield from [f"reference: {link.deferrable.lower()}"] if link.deferrable else []
     yield from ["reference: composite"] if len(link.columns) > 1 else []
+    yield from ["reference: MATCH FULL"] if link.match else []
     yield from ["reference: to its own table"] if link.parent == table.name else []
     yield f"reference: {'nullable' if all(table.by_name[c].nullable for c in link.columns) else 'NOT NULL'}"
     yield from ["reference: to a second key"] if link.parent_columns != schema.by_name[link.parent].primary else []

@@ -26,6 +26,7 @@ class Merged:
     def problems(self) -> Iterator[str]:
         """What is not as it must be, one line each."""
         yield from self._duplicates()
+        yield from self._settled()
         yield from self.after.dangling()
         for table in self.schema.tables:
             if table.primary:
@@ -98,7 +99,7 @@ class Merged:
         yield from (f"{table.name} {mark}: is lost" for mark in before.keys() - after.keys() - archive.keys())
         yield from (f"{table.name} {mark}: is there and archived" for mark in after.keys() & archive.keys())
         for mark in archive.keys() & before.keys():
-            for column in self._fixed(table, archive[mark].row):
+            for column in self.fixed(table, archive[mark].row):
                 if archive[mark].row[column] != before[mark][column]:
                     yield f"{table.name} {mark}: was archived with another {column}"
 
@@ -145,7 +146,7 @@ class Merged:
 
     def _described(self, image: Image, name: str, mark: str, known: Known) -> str:
         table, row = self.schema.by_name[name], image.rows[name][mark]
-        others = self._fixed(table, [column.name for column in table.columns])
+        others = self.fixed(table, [column.name for column in table.columns])
         links = (link for link in table.links if link.parent != name)
         return repr([*(row[other] for other in others), *(known(link.parent, image.leads_to(link, row)) for link in links)])
 
@@ -169,9 +170,26 @@ class Merged:
     def _may_change(self, table: Table, mark: str, column: str) -> bool:
         if table is self.schema.contacts and column in self.schema.settings["fill"]:
             return self._filled(mark, column)
-        blank = table is self.schema.contacts and column == "phone" and self.after.rows["contacts"][mark][column] is None
+        blank = table is self.schema.contacts and column == "phone" and self._was_blank(mark)
         stamped = table.stamped and column == "updated_at"
         return blank or stamped or column in table.linked or table.by_name[column].generated
+
+    def _was_blank(self, mark: str) -> bool:
+        phone = self.before.rows["contacts"][mark]["phone"]
+        return phone is not None and not phone.strip()
+
+    def _settled(self) -> Iterator[str]:
+        """What the settings ask for is done: blanks are NULL, what a survivor lacks is filled, the order decides."""
+        here = self.after.rows["contacts"]
+        yield from (f"contacts {m}: is still blank" for m in here if self._was_blank(m) and here[m]["phone"] is not None)
+        for marks in self.groups.values():
+            for kept in (mark for mark in marks if mark in here):
+                rows = [self.before.rows["contacts"][mark] for mark in marks]
+                for column in self.schema.settings["fill"]:
+                    if here[kept][column] is None and any(row[column] is not None for row in rows):
+                        yield f"contacts {kept}: {column} is not filled"
+                if self.schema.settings["survivor_order"] == "mark DESC" and kept != max(marks, key=int):
+                    yield f"contacts {marks}: {kept} stays, against the order"
 
     def _filled(self, mark: str, column: str) -> bool:
         """A survivor that lacked it has what one of its duplicates had."""
@@ -188,7 +206,7 @@ class Merged:
             yield f"{table.name}: rows without a key differ"
 
     @staticmethod
-    def _fixed(table: Table, columns: Iterable[str]) -> list[str]:
+    def fixed(table: Table, columns: Iterable[str]) -> list[str]:
         """Those that no move of references changes, be it through a trigger."""
         moving = {*table.linked, *(column.name for column in table.columns if column.generated)}
         return [column for column in columns if column not in moving and not (table.stamped and column == "updated_at")]

@@ -63,6 +63,7 @@ class Link:
     on_delete: str = "NO ACTION"
     on_update: str = "NO ACTION"
     deferrable: str = ""
+    match: str = ""
     declared: bool = False
 
     def to(self, row: Row | None) -> dict[str, str | None]:
@@ -72,7 +73,9 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """`stamped` tables have a trigger that sets `updated_at`. One without a primary key has no mark either."""
+    """`stamped` tables have a trigger that sets `updated_at`. One without a primary key has no mark either. Where there is a
+    `gap` a column was dropped, so that the others' numbers are not their places.
+    """
 
     name: str
     columns: tuple[Column, ...]
@@ -80,6 +83,7 @@ class Table:
     links: tuple[Link, ...] = ()
     rows: tuple[Row, ...] = ()
     stamped: bool = False
+    gap: bool = False
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:

@@ -11,7 +11,7 @@ __all__ = ["ASKED", "PROFILE", "USUAL"]
 
 USUAL: Final = 50
 ASKED: Final = os.environ.get("PROPERTY_EXAMPLES", "")
-"""The examples of both properties together; whoever names a number gets other examples each time."""
+"""Twice the examples of each property; whoever names a number gets other examples each time."""
 
 _COMMON: Final = settings(
     max_examples=max(1, int(ASKED or USUAL) // 2),
