@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -41,6 +41,14 @@ LEFT: Final = """
     SELECT 'advisory lock of ' || pid FROM pg_locks JOIN pg_database ON pg_database.oid = database
     WHERE locktype = 'advisory' AND datname = current_database()
 """
+
+
+def lost_contacts(url: str, report: WriterReport, scene: Scene) -> list[str]:
+    """Acknowledged contacts that are not there under their own id: after the way back nothing is merged any more."""
+    ids = [c.id for c in report.contacts if (c.workspace_id, c.phone) not in scene.gone_contacts]
+    with psycopg.connect(url) as connection:
+        there = {key for (key,) in connection.execute("SELECT id FROM contacts WHERE id = ANY (%s)", [ids])}
+    return [f"contact {key} is not back" for key in ids if key not in there][:SHOWN]
 
 
 def lost_writes(url: str, report: WriterReport, scene: Scene) -> list[str]:
@@ -115,8 +123,10 @@ def left_over(url: str) -> list[str]:
 
 def stray(found: State, expected: State, made: Sequence[str] = ()) -> list[str]:
     """Objects that are there and should not be, or the other way round. How many archive tables there are is open."""
-    there, wanted = ({line for line in state.structure if _counts(line)} for state in (found, expected))
-    there = {line for line in there if not any(name in line for name in made)}
+    there, wanted = (
+        {line for line in state.structure if _counts(line) and not any(name in line for name in made)}
+        for state in (found, expected)
+    )
     lines = [f"left behind: {line}" for line in sorted(there - wanted)]
     return (lines + [f"missing: {line}" for line in sorted(wanted - there)])[:SHOWN]
 
@@ -126,23 +136,28 @@ def _counts(line: str) -> bool:
     return not ours or line.startswith(("function", "trigger")) or "claims_" in line or line.endswith("valid f")
 
 
-def changed_rows(found: State, expected: State) -> list[str]:
-    """Rows of before that differ from `expected`, apart from stamps; what writers added does not count."""
+def changed_rows(found: State, expected: State, edited: Collection[str] = ()) -> list[str]:
+    """Rows of before that differ from `expected`; what writers added does not count, nor do columns that were `edited`.
+
+    Which of two equal child rows stays, and when a trigger stamped it, is not promised.
+    """
+    return _difference(expected, found, {*STAMPS, *edited})
+
+
+def _difference(expected: State, found: State, ignored: Collection[str]) -> list[str]:
     there = without_new_rows(expected.rows, found.rows)
-    return difference(_without_stamps(expected.rows), _without_stamps(there))[:SHOWN]
+    return difference(_without(expected.rows, ignored), _without(there, ignored))[:SHOWN]
 
 
-def _without_stamps(taken: Snapshot) -> Snapshot:
-    """Which of two equal child rows stays, and when a trigger stamped it, is not promised."""
+def _without(taken: Snapshot, columns: Collection[str]) -> Snapshot:
     result = {}
     for name, table in taken.items():
-        kept = [number for number, (column, _) in enumerate(table.columns) if column not in STAMPS]
+        kept = [number for number, (column, _) in enumerate(table.columns) if column not in columns]
         rows = {key: tuple(row[number] for number in kept) for key, row in table.rows.items()}
         result[name] = Table(columns=tuple(table.columns[number] for number in kept), key=table.key, rows=rows)
     return result
 
 
-def not_back(found: State, before: State) -> list[str]:
+def not_back(found: State, before: State, made: Sequence[str] = (), edited: Collection[str] = ()) -> list[str]:
     """Rows and objects that are not as they were before the upgrade, to the bit."""
-    rows = difference(before.rows, without_new_rows(before.rows, found.rows))[:SHOWN]
-    return [*rows, *stray(found, before)]
+    return [*_difference(before, found, edited), *stray(found, before, made)]

@@ -13,7 +13,7 @@ from tests.faults import faults_of_runs as runs
 from tests.faults import faults_of_schemas as schemas
 from tests.faults import faults_of_waiting as waiting
 from tests.faults.place import Where
-from tests.faults.scene import Scene
+from tests.faults.scene import DEADLINE, Scene
 
 Strike = Callable[[Scene], AbstractContextManager[None]]
 
@@ -73,7 +73,8 @@ FAULTS: Final = (
     Fault(name="backend ended", strike=runs.terminate),
     Fault(name="server crashes", strike=runs.crash, where="own", excuses=LOST),
     Fault(name="lock held", strike=waiting.lock, settings=waiting.IMPATIENT),
-    Fault(name="statement_timeout", strike=waiting.limits, limits=LIMITS, rides_out=True),
+    # On the way back nothing waits for as long as the limit.
+    Fault(name="statement_timeout", strike=waiting.limits, limits=LIMITS, way_back=False, rides_out=True),
     Fault(name="old snapshot", strike=waiting.old_snapshot, rides_out=True),
     Fault(name="disk full", strike=runs.fill_disk, where="small", holds=runs.WITNESSED, excuses=FULL),
     Fault(name="network cut", strike=runs.cut, proxied=True),
@@ -91,11 +92,12 @@ FAULTS: Final = (
         same_rows=False,
         comes_back=False,
     ),
-    Fault(name="strict writers", strike=crowds.strict_writers, rides_out=True),
+    Fault(name="strict writers", strike=crowds.strict_writers, holds=DEADLINE, rides_out=True),
     Fault(name="column added", strike=schemas.add_column, way_back=False, rides_out=True),
     Fault(name="child table added", strike=schemas.add_child, way_back=False, rides_out=True),
     Fault(name="unique constraint dropped", strike=schemas.drop_unique, way_back=False, same_rows=False, rides_out=True),
     Fault(name="client lost unnoticed", strike=runs.lose_client, proxied=True),
     Fault(name="Alembic's backend ended", strike=runs.terminate_alembic),
     Fault(name="other limits of the role", strike=waiting.limits, limits=OTHER_LIMITS, rides_out=True),
+    Fault(name="rows edited", strike=crowds.edit, holds=DEADLINE, rides_out=True),
 )

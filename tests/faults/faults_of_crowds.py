@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import count
+from threading import Event
 from typing import Any, Final
 
 import psycopg
@@ -26,6 +29,10 @@ ROWS: Final = """
 """
 COUNT: Final = "SELECT count(*), count(DISTINCT phone) FROM contacts WHERE phone LIKE '+1996%'"
 NO_DUPLICATE: Final = 1_000_000_000
+# Rows of groups of before the upgrade, some of them merged already.
+EDITABLE: Final = "SELECT id FROM contacts WHERE phone LIKE '+1555%' ORDER BY md5(id::text) LIMIT 2000"
+BRIEF: Final = 2.0
+"""Seconds in which nobody need have got in."""
 
 Bulk = Callable[[psycopg.Connection[Any], int], int]
 """Writes rows, of which every n-th is a duplicate; gives how many phones they have."""
@@ -103,12 +110,58 @@ def strict_writers(scene: Scene) -> Iterator[None]:
     level = scene.chance.choice(["serializable", "serializable", "repeatable read"])
     options = f"-c default_transaction_isolation={level.replace(' ', chr(92) + ' ')}"
     with Writers(make_conninfo(scene.url, options=options), rate=60, races=5, threads=4, seed=2) as writers:
+        began = time.monotonic()
         yield
         report = writers.stop()
+    if not report.contacts and time.monotonic() - began > BRIEF:
+        scene.problems.append("no strict writer got in")
     wrong = {name: count for name, count in report.unexpected.items() if name not in ("40001", "40P01")}
     if wrong:
         scene.problems.append(f"strict writers were told {wrong}")
     scene.claims.append(partial(check, report=report))
+
+
+@contextmanager
+def edit(scene: Scene) -> Iterator[None]:
+    """Somebody renames one after the other of the contacts that are being merged, or brought back."""
+    over = Event()
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        edited = threads.submit(_edited, scene, over)
+        try:
+            yield
+        finally:
+            over.set()
+        names = edited.result()
+    scene.missed = not names
+    # The generated one follows.
+    scene.edited |= {"name", "display_name"}
+    scene.claims.append(partial(_names_are, names))
+    scene.claims_back.append(partial(_names_are, names))
+
+
+def _edited(scene: Scene, over: Event) -> dict[Any, str]:
+    """The last name that each row was acknowledged to have; a row that is merged by then is not found, and tells so."""
+    names: dict[Any, str] = {}
+    with scene.connect() as connection:
+        ids = [key for (key,) in connection.execute(EDITABLE.encode())]
+        for turn in count():
+            if over.is_set():
+                return names
+            key, name = scene.chance.choice(ids), f"edited {turn}"
+            if connection.execute("UPDATE contacts SET name = %s WHERE id = %s", [name, key]).rowcount:
+                names[key] = name
+    return names
+
+
+def _names_are(names: Mapping[Any, str], url: str) -> list[str]:
+    """In the table, or in the archive where the row was merged since."""
+    with psycopg.connect(url) as connection:
+        archives = connection.execute("SELECT oid::regclass::text FROM pg_class WHERE relname ~ '^archive_[0-9]+_contacts$'")
+        there: dict[Any, str] = {}
+        for table in (*(name for (name,) in archives), "contacts"):
+            there.update(connection.execute(f"SELECT id, name FROM {table}".encode()).fetchall())
+    wrong = sorted(str(key) for key, name in names.items() if there.get(key) != name)
+    return [f"contacts {', '.join(wrong[:8])} lost an acknowledged name"] if wrong else []
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import psycopg
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random
@@ -24,10 +25,24 @@ CONVERSATIONS = ("conversations", "contact_id, channel", "conversations_contact_
 
 @contextmanager
 def add_column(scene: Scene) -> Iterator[None]:
-    """A column with a default is added to the contacts."""
-    _change(scene, "ALTER TABLE contacts ADD COLUMN source text NOT NULL DEFAULT 'web'")
-    scene.tidy_first.append("ALTER TABLE contacts DROP COLUMN IF EXISTS source")
+    """A column is added to the contacts, with another value in each row."""
+    _change(scene, "ALTER TABLE contacts ADD COLUMN added_meanwhile uuid NOT NULL DEFAULT gen_random_uuid()")
+    scene.made.append("added_meanwhile")
+    scene.edited.add("added_meanwhile")
+    if not scene.missed:
+        with scene.connect() as connection:
+            values = dict(connection.execute("SELECT id, added_meanwhile FROM contacts").fetchall())
+        scene.claims_back.append(partial(_values_are, values))
+        scene.tidy.append("ALTER TABLE contacts DROP COLUMN added_meanwhile")
     yield
+
+
+def _values_are(values: Mapping[Any, Any], url: str) -> list[str]:
+    """A row that was archived since then has its value there."""
+    with psycopg.connect(url) as connection:
+        there: dict[Any, Any] = dict(connection.execute("SELECT id, added_meanwhile FROM contacts").fetchall())
+    wrong = sum(there.get(key) != value for key, value in values.items())
+    return [f"{wrong} of {len(values)} rows have another value in a new column"] if wrong else []
 
 
 @contextmanager
@@ -39,7 +54,7 @@ def add_child(scene: Scene) -> Iterator[None]:
         gifts = connection.execute("SELECT count(*) FROM gifts").fetchone() if row and row[0] else None
     scene.claims.append(partial(_gifts_are, gifts))
     scene.made.append("gifts")
-    scene.tidy_last.append("DROP TABLE IF EXISTS gifts")
+    scene.tidy.append("DROP TABLE IF EXISTS gifts")
     yield
 
 
@@ -58,8 +73,9 @@ def drop_unique(scene: Scene) -> Iterator[None]:
         row = connection.execute("SELECT to_regclass('conversations')").fetchone()
     table, columns, name, kind = LABELS if row == (None,) else CONVERSATIONS
     _change(scene, f"CREATE INDEX {name}_plain ON {table} ({columns}); ALTER TABLE {table} DROP CONSTRAINT {name}")
+    scene.made.append(name)
     if not scene.missed:
-        scene.tidy_last += [f"ALTER TABLE {table} ADD CONSTRAINT {name} {kind} ({columns})", f"DROP INDEX {name}_plain"]
+        scene.tidy += [f"ALTER TABLE {table} ADD CONSTRAINT {name} {kind} ({columns})", f"DROP INDEX {name}_plain"]
     yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import psycopg
@@ -38,13 +39,17 @@ WAITS: Final = f"""
     WHERE datname = current_database() AND application_name = 'contacts_schema' AND wait_event_type = 'Lock'
         AND now() - query_start > interval '2 seconds' AND NOT {PATIENT}
 """
+UNSEEN: Final = "INSERT INTO contacts (workspace_id, phone) SELECT id, '+1997' FROM workspaces ORDER BY id LIMIT 1"
 WRITE: Final = "UPDATE contacts SET name = name WHERE id = (SELECT id FROM contacts ORDER BY id DESC LIMIT 1)"
 
 
 @contextmanager
 def lock(scene: Scene) -> Iterator[None]:
     """Somebody holds a lock for longer than every retry."""
-    with scene.held(scene.chance.choice(LOCKS[scene.direction])):
+    statement = scene.chance.choice(LOCKS[scene.direction])
+    with scene.held(statement) as holder:
+        if statement.startswith("SELECT") and not holder.execute(statement.encode()).rowcount:
+            scene.missed = True
         over = scene.run.ended(OUTLASTED)
         with scene.connect() as connection:
             stuck = connection.execute(WAITS.encode()).fetchone()
@@ -56,33 +61,41 @@ def lock(scene: Scene) -> Iterator[None]:
 @contextmanager
 def limits(scene: Scene) -> Iterator[None]:
     """The role has limits made for requests, and somebody's open transaction makes statements last longer than these."""
-    with scene.held(WRITE):
+    with scene.held(WRITE) as connection:
+        # Which limits there are depends on the server's version.
+        name = scene.limit or ""
+        scene.missed |= not connection.execute("SELECT FROM pg_settings WHERE name = %s", [name]).rowcount
         scene.run.ended(scene.chance.uniform(1.0, 1.8))
     yield
 
 
 @contextmanager
 def old_snapshot(scene: Scene) -> Iterator[None]:
-    """A REPEATABLE READ transaction has looked, stays open for a while, and then writes."""
+    """A REPEATABLE READ transaction has looked, stays open for a while, and then writes a phone that has come since."""
     with scene.held("SELECT count(*) FROM contacts", isolation="REPEATABLE READ") as connection:
         scene.run.ended(scene.chance.uniform(0.3, 3.0))
         if not scene.missed:
+            with scene.connect() as other:
+                other.execute(UNSEEN.encode())
             _write(scene, connection)
     yield
 
 
 def _write(scene: Scene, connection: psycopg.Connection[Any]) -> None:
+    """It does not see the other's row; told so, or let in, it must not make a duplicate that stays."""
+    written = 1
     try:
-        connection.execute("INSERT INTO contacts (workspace_id, phone) SELECT id, '+1997' FROM workspaces LIMIT 1")
+        connection.execute(UNSEEN.encode())
         connection.commit()
-    except psycopg.errors.SerializationFailure:
-        # It may have missed what others did meanwhile.
+        written = 2
+    except (psycopg.errors.SerializationFailure, psycopg.errors.UniqueViolation):
         connection.rollback()
-    else:
-        scene.claims.append(_snapshot_kept)
+    if scene.direction == "upgrade":
+        scene.claims.append(partial(_unseen_are, 1))
+    scene.claims_back.append(partial(_unseen_are, written))
 
 
-def _snapshot_kept(url: str) -> list[str]:
+def _unseen_are(expected: int, url: str) -> list[str]:
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT count(*) FROM contacts WHERE phone = '+1997'").fetchone()
-    return [] if row == (1,) else ["what an old transaction wrote is not there"]
+    return [] if row == (expected,) else [f"{row} instead of {expected} rows with a phone that an old transaction wrote too"]

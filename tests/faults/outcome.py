@@ -20,7 +20,7 @@ from tests.faults.place import Place, Spot, State
 from tests.faults.points import reached
 from tests.faults.proxy import Proxy, through_proxy
 from tests.faults.scenario import Scenario, scenario_of
-from tests.faults.scene import DEADLINE, Run, Scene, running
+from tests.faults.scene import DEADLINE, Claim, Run, Scene, running
 
 AGAIN: Final = 3
 PHONE: Final = re.compile(r"\+\d{4,}")
@@ -93,11 +93,12 @@ def _struck(outcome: Outcome, spot: Spot, url: str) -> Scene:
             run=run,
             server=spot.server,
             proxy=proxy,
+            limit=scenario.limits[0] if scenario.limits else None,
         )
         if reached(scenario.point, url, run.process):
             with scenario.fault.strike(scene):
                 run.ended(scenario.fault.holds)
-            outcome.struck = not scene.missed or scenario.limits is not None
+            outcome.struck = not scene.missed
         _note_end(outcome, run)
     return scene
 
@@ -106,21 +107,28 @@ def _note_end(outcome: Outcome, run: Run) -> None:
     if not run.ended(DEADLINE):
         outcome.problems.append(f"the run did not end within {DEADLINE:.0f} s")
     outcome.said, outcome.succeeded = run.output, run.process.returncode == 0
-    if "Traceback" in outcome.said:
-        outcome.problems.append("the run ended with a traceback")
-    if PHONE.search(outcome.said):
-        outcome.problems.append("the run told a phone number")
+    outcome.problems += _told(run)
     if outcome.scenario.fault.rides_out and not outcome.succeeded:
         outcome.problems.append("the run should have ridden it out")
 
 
+def _told(run: Run) -> Iterator[str]:
+    """What no run may tell, however it ends."""
+    said = run.output
+    if "Traceback" in said:
+        yield "a run ended with a traceback"
+    if PHONE.search(said):
+        yield "a run told a phone number"
+
+
 def _run_again(outcome: Outcome, url: str) -> None:
-    """Where the run failed, and once more after that: whoever runs a command twice finds all in order."""
+    """Where the run failed: the same command, as whoever sees it fail would do."""
     done = outcome.succeeded
     while not done and outcome.again < AGAIN:
         outcome.again += 1
         with running(url, outcome.scenario.direction, SETTINGS) as run:
             done = run.succeeded()
+            outcome.problems += _told(run)
             outcome.said += "" if done else f"\n--- run again ---\n{run.output}"
     if not done:
         outcome.problems.append(f"the command still failed when it was run again {AGAIN} times")
@@ -131,31 +139,45 @@ def _check(outcome: Outcome, spot: Spot, scene: Scene, report: WriterReport) -> 
     told = {name: count for name, count in report.unexpected.items() if name not in scenario.fault.excuses}
     outcome.problems += [f"writers were told {told}"] if told else []
     outcome.problems += checks.lost_writes(url, report, scene)
-    outcome.problems += [line for claim in scene.claims for line in claim(url)]
+    outcome.problems += _proved(scene.claims, url)
     outcome.problems += checks.left_over(url) + checks.dangling(url)
     if scenario.fault.comes_back:
         outcome.problems += checks.orphans(url)
     if scenario.direction == "upgrade":
         outcome.problems += checks.upgraded(url)
         _compare(outcome, spot, scene)
+        if scenario.returns:
+            _take_back(outcome, spot, scene, report)
     else:
-        outcome.problems += checks.not_back(State.of(url), spot.filled.before)
+        outcome.problems += checks.not_back(State.of(url), spot.filled.before, scene.made, scene.edited)
+        outcome.problems += _proved(scene.claims_back, url)
+
+
+def _proved(claims: Sequence[Claim], url: str) -> list[str]:
+    return [line for claim in claims for line in claim(url)]
 
 
 def _compare(outcome: Outcome, spot: Spot, scene: Scene) -> None:
-    """With an undisturbed run's end and, for half of the seeds, with the beginning once all was taken back."""
-    fault, expected = outcome.scenario.fault, spot.filled.upgraded
-    _tidy(spot.url, scene.tidy_first)
-    if fault.same_rows:
-        found = State.of(spot.url)
-        outcome.problems += checks.changed_rows(found, expected) + checks.stray(found, expected, scene.made)
-    if fault.comes_back and outcome.scenario.returns:
-        with running(spot.url, "downgrade", SETTINGS) as run:
-            outcome.problems += [] if run.succeeded() else [f"the way back failed: {run.output}"]
-        _tidy(spot.url, scene.tidy_last)
-        outcome.problems += [
-            f"after the way back: {line}" for line in checks.not_back(State.of(spot.url), spot.filled.before)
-        ]
+    """With an undisturbed run's end."""
+    found, expected = State.of(spot.url), spot.filled.upgraded
+    outcome.problems += checks.stray(found, expected, scene.made)
+    if outcome.scenario.fault.same_rows:
+        outcome.problems += checks.changed_rows(found, expected, scene.edited)
+
+
+def _take_back(outcome: Outcome, spot: Spot, scene: Scene, report: WriterReport) -> None:
+    """Undo it, and compare with the beginning; what writers were told is done stays done."""
+    url, problems = spot.url, []
+    with running(url, "downgrade", SETTINGS) as run:
+        problems += [] if run.succeeded() else [f"it failed: {run.output}"]
+        problems += _told(run)
+    problems += [*checks.lost_writes(url, report, scene), *checks.lost_contacts(url, report, scene)]
+    problems += [*_proved(scene.claims_back, url), *checks.dangling(url), *checks.left_over(url)]
+    if outcome.scenario.fault.comes_back:
+        problems += checks.orphans(url)
+        _tidy(url, scene.tidy)
+        problems += checks.not_back(State.of(url), spot.filled.before, scene.made, scene.edited)
+    outcome.problems += [f"after the way back: {line}" for line in problems]
 
 
 def _tidy(url: str, statements: Sequence[str]) -> None:

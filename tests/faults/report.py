@@ -10,7 +10,7 @@ from rich.table import Table
 from tests.faults.faults import FAULTS
 from tests.faults.outcome import Outcome
 
-COLUMNS: Final = ("runs", "struck", "of these in a downgrade", "went on by itself", "survived")
+COLUMNS: Final = ("runs", "struck", "of these in a downgrade", "went on by itself", "run again, at most", "survived")
 PAGE: Final = """\
 # Faults
 
@@ -24,10 +24,11 @@ succeeds, three times at most. A run has *survived* if after that
 - no write that was acknowledged to a writer is lost, and writers were told nothing but 23505 for a duplicate,
 - the rows of before are those of an undisturbed run, no foreign key dangles, no declared reference is an orphan,
 - no trigger, function, index, table of claims, session or lock of ours is left,
-- for half of the upgrades: `alembic downgrade base` then brings everything back.
+- for half of the upgrades: `alembic downgrade base` then brings everything back, and what writers added is there still.
 
-*Struck* runs were not over when their point was seen. *Went on by itself* are runs that succeeded in spite of the fault.
-A run that waits for a lock without end, ends with a traceback or tells a phone number has not survived.
+*Struck* runs were not over when their point was seen, and there was something to strike. *Went on by itself* are runs
+that succeeded in spite of the fault; *run again* is how often the command was needed after that, in the worst case. A run
+that waits for a lock without end, ends with a traceback or tells a phone number has not survived.
 
 ```
 {command}
@@ -57,6 +58,7 @@ def _counts(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
         len(struck),
         sum(outcome.scenario.direction == "downgrade" for outcome in struck),
         sum(outcome.succeeded for outcome in struck),
+        max((outcome.again for outcome in outcomes), default=0),
         sum(outcome.survived for outcome in outcomes),
     )
     return tuple(str(count) for count in counts)

@@ -73,11 +73,11 @@ def running(url: str, direction: Direction, settings: Mapping[str, str]) -> Iter
 class Scene:
     """One run that is to be struck.
 
-    `url` leads straight to the database, past limits that runs have by `database_url`; `settings` are the run's.
-    `claims` are proved when all is over. What somebody has `made` is left out of comparisons; `tidy_first` are
-    statements that take it back before what is there is compared with an undisturbed run's end, `tidy_last` before
-    that with the beginning. `gone_messages` are ids and `gone_contacts` keys of rows that somebody removed on purpose.
-    A fault adds to `problems` what went wrong, and sets `missed` where there was nothing to strike.
+    `url` leads straight to the database, past the `limit` that runs have by `database_url`; `settings` are the run's.
+    `claims` are proved when all is over, `claims_back` after the way back, before `tidy` undoes what somebody did. Objects
+    that somebody has `made` or dropped, and columns that somebody has `edited`, are left out of comparisons.
+    `gone_messages` are ids and `gone_contacts` keys of rows that somebody removed on purpose. A fault adds to `problems`
+    what went wrong, and sets `missed` where there was nothing to strike.
     """
 
     url: str
@@ -88,10 +88,12 @@ class Scene:
     run: Run
     server: OwnServer | None = None
     proxy: Proxy | None = None
+    limit: str | None = None
     claims: list[Claim] = field(default_factory=list)
+    claims_back: list[Claim] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
-    tidy_first: list[str] = field(default_factory=list)
-    tidy_last: list[str] = field(default_factory=list)
+    edited: set[str] = field(default_factory=set)
+    tidy: list[str] = field(default_factory=list)
     gone_messages: set[Any] = field(default_factory=set)
     gone_contacts: set[tuple[Any, ...]] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)

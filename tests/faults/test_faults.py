@@ -15,7 +15,8 @@ from tests.faults.scenario import scenario_of
 from tests.faults.small_disk import MountForbidden
 
 # Chosen for points in the midst of the work, where the order of the faults alone would give many at its ends.
-SAMPLE = (22, 23, 68, 25, 26, 27, 28, 73, 74, 31, 186, 33, 56, 167, 14, 169, 82, 83, 40, 41, 174, 65, 45, 50, 53)
+SAMPLE = (23, 162, 163, 48, 164, 27, 28, 52, 53, 31, 32, 79, 218, 81, 82, 152, 268, 39, 17, 18, 65, 158, 159, 91, 137)
+TRIES = 3
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +36,19 @@ def test_the_sample_has_every_fault_and_both_directions():
 @pytest.mark.parametrize("seed", [pytest.param(seed, id=f"{seed}: {scenario_of(seed)}") for seed in SAMPLE])
 def test_a_struck_run_survives(here, seed):
     try:
-        outcome = outcome_of(seed, here)
+        outcome = struck(seed, here)
     except MountForbidden as forbidden:
         # Root can mount a file system, unless its container forbids it: then that is to be changed.
         assert os.geteuid() != 0, f"{forbidden}; give the container CAP_SYS_ADMIN"
         pytest.skip(f"FAULT LEFT OUT, disk full: {forbidden}")
     assert outcome.survived, "\n".join(failures([outcome]))
+    assert outcome.struck, f"it was over {TRIES} times before it could be struck"
+
+
+def struck(seed, here):
+    """Again where the run was over before its point was seen, as may happen on a busy machine."""
+    for _ in range(TRIES):
+        outcome = outcome_of(seed, here)
+        if outcome.struck or not outcome.survived:
+            break
+    return outcome
