@@ -49,7 +49,10 @@ def test_without_a_url_there_is_one_clear_line_and_no_database_is_guessed(alembi
         ("postgresql://user:secret@127.0.0.1:1/crm", "no connection to the database"),
         ("postgresql://user:secret@127.0.0.1:1/crm?connect_timeout=abc", "no connection to the database"),
         ("postgresql://user:secret@127.0.0.1:1/crm?sslmode=never", "no connection to the database"),
-        ("postgresql://user:secret@127.0.0.1:1/crm?host=a&port=b", "DATABASE_URL cannot be used: "),
+        (
+            "postgresql://user:secret@127.0.0.1:1/crm?host=a&port=b",
+            "DATABASE_URL has hosts and ports that do not go together",
+        ),
         ("postgresql://user:secret%00@127.0.0.1:1/crm", "DATABASE_URL holds a NUL character"),
         ("postgresql://user:secret\udcff@127.0.0.1:1/crm", "DATABASE_URL holds bytes that are not UTF-8"),
     ],

@@ -22,6 +22,10 @@ from .root import RootStatements
 from .statements import SQL
 from .writes import writes_of
 
+# The rows to remove are few, and looked up by their keys. Up to PostgreSQL 17 a disabled scan, which that of the work table
+# is, costs so much that no other cost tells any more, and whole indexes are read.
+LOOKING_UP = "SET LOCAL enable_seqscan = DEFAULT; SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashjoin = off"
+
 
 class PlanChanged(Exception):
     """The catalog is no longer the one the plan was made for."""
@@ -141,6 +145,7 @@ class Batch:
         removing = [t.node.position for t in reversed(tallies) if t.merged]
         ids = iter(self._ops([*moving, *plain], removing, fill=bool(self.fill)))
         moved = self._move(moving, plain, next(ids)) if moving or plain else {}
+        self.connection.execute(LOOKING_UP)
         for position in removing:
             op = next(ids)
             self._remove(tallies[position], op)
