@@ -126,7 +126,7 @@ def test_a_batch_merges_nothing_in_a_table_that_took_the_name(database_url):
     run(database_url, CONTACTS)
 
     # Twice for the trial, once for the first batch.
-    with paused(database_url, execute.merge_duplicates, Settings(batch_size=1), "enable_seqscan", nth=4) as (merged, _):
+    with paused(database_url, execute.merge_duplicates, Settings(batch_size=1), "SET CONSTRAINTS", nth=4) as (merged, _):
         run(database_url, SWAPPED)
     with pytest.raises(TableReplaced, match=r"public\.contacts was renamed or replaced"):
         merged.result()
@@ -137,7 +137,7 @@ def test_nothing_comes_back_into_a_table_that_took_the_name(database_url):
     run(database_url, CONTACTS)
     merge(database_url, batch_size=1)
 
-    with paused(database_url, execute.restore_duplicates, Settings(), "enable_seqscan", nth=2) as (restored, _):
+    with paused(database_url, execute.restore_duplicates, Settings(), "SET CONSTRAINTS", nth=2) as (restored, _):
         run(database_url, SWAPPED)
     with pytest.raises(TableReplaced, match=r"public\.contacts was renamed or replaced"):
         restored.result()
@@ -150,7 +150,7 @@ def test_a_catalog_that_always_changes_before_a_batch_ends_the_run(database_url)
 
     class Outrun(Cursor[Any]):
         def execute(self, query, params=None, **more):
-            if "enable_seqscan" in str(query):
+            if "SET CONSTRAINTS" in str(query):
                 with suppress(psycopg.errors.LockNotAvailable):
                     run(database_url, f"SET lock_timeout = '1s'; ALTER TABLE contacts ADD COLUMN c{next(columns)} int")
             return super().execute(query, params, **more)
@@ -224,7 +224,7 @@ def test_a_restore_leaves_what_another_one_looks_into(database_url):
     merge(database_url, table=OF_LEADS.table, constraint=OF_LEADS.constraint)
     merge(database_url, batch_size=1)
 
-    with paused(database_url, execute.restore_duplicates, Settings(), "enable_seqscan", nth=2) as (restored, _):
+    with paused(database_url, execute.restore_duplicates, Settings(), "SET CONSTRAINTS", nth=2) as (restored, _):
         restore(database_url, table=OF_LEADS.table, constraint=OF_LEADS.constraint)
     assert restored.result().rows_restored == 3
     assert query(database_url, "SELECT id FROM leads ORDER BY id") == [(1,), (2,)]
@@ -240,7 +240,7 @@ def test_for_a_column_that_no_archived_row_has_each_of_them_need_not_be_tried(da
         "ALTER TABLE contacts ADD since text NOT NULL DEFAULT ''; ALTER TABLE contacts ALTER since DROP DEFAULT",
     )
 
-    with paused(database_url, execute.restore_duplicates, Settings(), "enable_seqscan") as (restored, pause):
+    with paused(database_url, execute.restore_duplicates, Settings(), "SET CONSTRAINTS") as (restored, pause):
         pass
     assert len(restored.result().kept) == 3
     assert len([statement for statement in pause.statements if '"~back"' in statement]) == 2
@@ -268,7 +268,7 @@ def test_the_report_counts_what_was_merged_before_the_catalog_changed(database_u
     one_at_a_time = Settings(batch_size=1)
 
     # Twice for the trial, once for the first batch.
-    with paused(database_url, execute.merge_duplicates, one_at_a_time, "enable_seqscan", nth=4) as (merged, _):
+    with paused(database_url, execute.merge_duplicates, one_at_a_time, "SET CONSTRAINTS", nth=4) as (merged, _):
         assert query(database_url, "SELECT count(*) FROM contacts") == [(8,)]
         run(database_url, "ALTER TABLE contacts ADD COLUMN more text")
     report = merged.result()
