@@ -147,7 +147,7 @@ class Merged:
     def _described(self, image: Image, name: str, mark: str, known: Known) -> str:
         table, row = self.schema.by_name[name], image.rows[name][mark]
         others = self.fixed(table, [column.name for column in table.columns])
-        links = (link for link in table.links if link.parent != name)
+        links = (link for link in table.links if link.parent != name and not self.schema.is_led_along(table, link))
         return repr([*(row[other] for other in others), *(known(link.parent, image.leads_to(link, row)) for link in links)])
 
     def _references(self, table: Table) -> Iterator[str]:
