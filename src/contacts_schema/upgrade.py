@@ -159,7 +159,9 @@ class Upgrade(Run):
             with beside(self.connection, self.settings) as connection:
                 yield self._worker(Workspace(connection, self.plan, create=True), run, progress) if connection else None
 
-        passes = Passes(self.settings, self._worker(workspace, run, progress), second, self.progress)
+        first = self._worker(workspace, run, progress)
+        first.batch.prepare()
+        passes = Passes(self.settings, first, second, self.progress)
         self.merged.append(passes)
         passes.run(found, guarded=guarded)
 

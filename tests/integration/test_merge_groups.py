@@ -177,20 +177,3 @@ def test_a_trigger_on_a_child_that_touches_its_parent(database_url):
     assert query(database_url, "TABLE conversations ORDER BY id") == [(1, 1, 0), (2, 1, 2), (3, 4, 0)]
     assert query(database_url, "TABLE messages ORDER BY id") == [(1, 1, 2), (2, 1, 2), (3, 4, 3)]
     assert report.notes == ("triggers changed 2 further rows of public.conversations; a downgrade does not undo that",)
-
-
-def test_a_batch_looks_up_its_rows_and_reads_no_whole_index(database_url):
-    """Neither of a small table, where the planner might think that cheaper: each batch would read it again."""
-    run(
-        database_url,
-        "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text);"
-        "INSERT INTO contacts SELECT n, n % 50, '+1' || n % 14000 FROM generate_series(1, 20000) AS n;"
-        "CREATE TABLE notes (id int PRIMARY KEY, contact_id int REFERENCES contacts ON DELETE CASCADE);"
-        "CREATE INDEX ON notes (contact_id); INSERT INTO notes SELECT n, n FROM generate_series(1, 20000) AS n",
-        "ANALYZE contacts; ANALYZE notes",
-    )
-
-    assert merge(database_url, batch_size=25).rows_merged == 6000
-
-    ((read,),) = query(database_url, "SELECT max(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = 'public'")
-    assert read < 20 * 6000

@@ -16,15 +16,11 @@ from ..session import IN_BATCH
 from .counters import Counters, Interference
 from .moves import move_plain, move_together
 from .problems import reasons_of
-from .removals import fill_survivors, has_none, remove
+from .removals import fill_survivors, has_none, index_keepers, remove
 from .resolve import Contended, Resolver, Tally
 from .root import RootStatements
 from .statements import SQL
 from .writes import writes_of
-
-# The rows to remove are few, and looked up by their keys. Up to PostgreSQL 17 a disabled scan, which that of the work table
-# is, costs so much that no other cost tells any more, and whole indexes are read.
-LOOKING_UP = "SET LOCAL enable_seqscan = DEFAULT; SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashjoin = off"
 
 
 class PlanChanged(Exception):
@@ -87,6 +83,11 @@ class Batch:
         self.writes = writes_of(resolver, archive, terms.fill)
         self._moves: dict[tuple[int, ...], bytes] = {}
 
+    def prepare(self) -> None:
+        """What a run's batches need of the archive; once, before the first of them."""
+        if self.fill:
+            self.connection.execute(index_keepers(self.writes[0]), {})
+
     def merge(self, piece: Slice) -> Merged:
         """Merge a slice. Raises Contended, PlanChanged, Undecided or Interference, and has then changed nothing."""
         with self.connection.transaction():
@@ -145,7 +146,6 @@ class Batch:
         removing = [t.node.position for t in reversed(tallies) if t.merged]
         ids = iter(self._ops([*moving, *plain], removing, fill=bool(self.fill)))
         moved = self._move(moving, plain, next(ids)) if moving or plain else {}
-        self.connection.execute(LOOKING_UP)
         for position in removing:
             op = next(ids)
             self._remove(tallies[position], op)

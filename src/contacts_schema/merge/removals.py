@@ -77,6 +77,16 @@ def fill_survivors(writes: WriteStatements, columns: Sequence[int]) -> sql.Compo
     )
 
 
+def index_keepers(writes: WriteStatements) -> sql.Composed:
+    """See that :func:`has_none` and :func:`fill_survivors` find what went into a row by an index."""
+    assert writes.archive is not None
+    return SQL["index_keepers"].format(
+        index=ident(f"into_{writes.archive.name}".encode()[:63].decode(errors="ignore")),
+        archive=ident(writes.schema, writes.archive.name),
+        keeper=comma(into(n) for n in writes.node.table.primary_key),
+    )
+
+
 def has_none(writes: WriteStatements) -> sql.Composed:
     """Nothing was merged into this row so far in the ``run`` at hand."""
     assert writes.archive is not None

@@ -12,7 +12,7 @@ from ..errors import Reason
 from ..merge.counters import counters
 from ..merge.moves import move_plain, move_together
 from ..merge.problems import PROBLEMS, worded
-from ..merge.removals import fill_survivors, remove
+from ..merge.removals import fill_survivors, index_keepers, remove
 from ..merge.resolve import Resolver
 from ..merge.root import RootStatements
 from ..merge.script import Script
@@ -53,6 +53,7 @@ class Merging:
         for writes in self._removing():
             self._remove(writes)
         if self.plan.fill:
+            self.text.run(index_keepers(self.writes[0]))
             fill = fill_survivors(self.writes[0], self.plan.fill)
             filled = embedded(fill, op=self.archive.noted("archive 0"), fill=self.archive.noted("fill"))
             self.text.block(SQL["do"], statement=filled)

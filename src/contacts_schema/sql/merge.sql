@@ -103,10 +103,16 @@ FROM pg_temp."~work" JOIN {table} AS {table_name} ON {joined}
 WHERE "~work"."~n" > %(after)s AND "~work"."~n" <= %(end)s
 WINDOW w AS (PARTITION BY "~work"."~n" ORDER BY {survivor_order})
 
+-- name: index_keepers
+-- To find what was merged into a row, which is asked for each one, without reading all that was. Lock: SHARE, on a table
+-- of the archive.
+CREATE INDEX IF NOT EXISTS {index} ON {archive} ({keeper}, "~op")
+
 -- name: has_none
--- No row was merged into this one by the run at hand.
-NOT EXISTS (SELECT FROM {archive} AS "~a" JOIN {ops} AS "~o" ON "~o".id = "~a"."~op" JOIN {batches} AS "~b" ON "~b".id = "~o".batch
-            WHERE {same_key} AND "~b".run = %(run)s)
+-- No row was merged into this one by the run at hand. (Not EXISTS, which the planner might hash: it would read the archive.)
+(SELECT true FROM {archive} AS "~a"
+ WHERE {same_key} AND (SELECT "~b".run FROM {ops} AS "~o" JOIN {batches} AS "~b" ON "~b".id = "~o".batch WHERE "~o".id = "~a"."~op") = %(run)s
+ LIMIT 1) IS NULL
 
 -- name: take_duplicates
 -- Two kinds of lock. FOR UPDATE on the duplicates: it waits for an insert that refers to one of them, and makes later
