@@ -136,6 +136,10 @@ class _Watched(Batch):
         """The root to begin with: its duplicates are taken first."""
         return [self.nodes[0]]
 
+    @property
+    def _stays(self) -> None:
+        """Nothing was merged by a run that has just begun, and an older archive may have no index to tell that by."""
+
     def warm_up(self) -> None:
         """A batch of nothing: statements are composed and the catalog is read before any row is locked."""
         self.merge(Slice(after=0, end=0, groups=0, cap=CAP))

@@ -40,10 +40,10 @@ _SESSION = {
 }
 
 # A deferred check fails where it is met, and not at the commit. A batch changes few rows of large tables, which the planner
-# cannot know of a table that was just filled: it would read some of them whole, or a whole index. Neither is forbidden, only
-# dear: up to PostgreSQL 17 a plan with a forbidden part, which every scan of a work table is, costs so much that nothing
-# else about it counts.
-IN_BATCH = "SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL seq_page_cost = 1000; SET LOCAL cpu_index_tuple_cost = 1"
+# cannot know of a table that was just filled: it would read some of them whole, or a whole index. So what a plan costs is
+# the rows that it reads. Scans are not forbidden: up to PostgreSQL 17 a plan with a forbidden part, which every scan of a
+# work table is, costs so much that nothing else about it counts. Not the costs of pages: a tablespace may have its own.
+IN_BATCH = "SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL cpu_tuple_cost = 10; SET LOCAL cpu_index_tuple_cost = 10"
 
 
 def prepare(connection: Connection[Any], settings: Settings) -> None:

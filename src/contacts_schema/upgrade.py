@@ -160,7 +160,7 @@ class Upgrade(Run):
                 yield self._worker(Workspace(connection, self.plan, create=True), run, progress) if connection else None
 
         first = self._worker(workspace, run, progress)
-        first.batch.prepare()
+        first.batch.prepare(partial(with_lock, self.connection, self.settings, self.progress, "the archive"))
         passes = Passes(self.settings, first, second, self.progress)
         self.merged.append(passes)
         passes.run(found, guarded=guarded)

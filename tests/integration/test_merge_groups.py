@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.trial import CONTACTS, merge, query, round_trip, run
+from contacts_schema.errors import LockNotAcquired
+from sandbox.trial import CONTACTS, drop_constraint, merge, query, round_trip, run
+from tests.migration.observed import held
 
 TABLE = "CREATE TABLE contacts (id int PRIMARY KEY, workspace_id int, phone text, {});"
 
@@ -86,6 +88,22 @@ def test_fill_takes_what_the_survivor_lacks_even_if_it_is_unique(database_url):
         assert len(rows) == 2
 
     round_trip(database_url, look, fill=("email", "name", "city"))
+
+
+def test_an_archive_in_somebodys_hands_is_waited_for_and_no_longer_than_a_lock(database_url):
+    """What it is filled from is found by an index, which an archive of an earlier run has not got yet."""
+    run(database_url, CONTACTS)
+    merge(database_url)
+    drop_constraint(database_url)
+    run(database_url, "INSERT INTO contacts VALUES (11, 1, '+15550002', 'again')")
+
+    with (
+        held(database_url, "LOCK TABLE contacts_schema.archive_1_contacts IN ROW EXCLUSIVE MODE") as holder,
+        pytest.raises(LockNotAcquired, match=rf"the archive after 2 attempts.*\b{holder.info.backend_pid}\b"),
+    ):
+        merge(database_url, fill=("name",), lock_attempts=2)
+
+    assert merge(database_url, fill=("name",)).rows_merged == 1
 
 
 def test_nothing_is_filled_by_default(database_url):

@@ -1,6 +1,6 @@
 """One batch: one short transaction that merges some groups, or leaves everything as it was."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,8 @@ from psycopg.rows import dict_row
 
 from ..archive import Archive, Relation
 from ..catalog.read import fingerprint_query
-from ..compose import comma, fragment, ident
+from ..compose import Fragment, comma, fragment, ident
+from ..ddl import past_vacuum
 from ..errors import Reason
 from ..session import IN_BATCH
 from .counters import Counters, Interference
@@ -83,10 +84,18 @@ class Batch:
         self.writes = writes_of(resolver, archive, terms.fill)
         self._moves: dict[tuple[int, ...], bytes] = {}
 
-    def prepare(self) -> None:
-        """What a run's batches need of the archive; once, before the first of them."""
-        if self.fill:
-            self.connection.execute(index_keepers(self.writes[0]), {})
+    def prepare(self, patiently: Callable[[Callable[[], None], list[tuple[str, str]]], None]) -> None:
+        """What a run's batches need of the archive; once, before the first. ``patiently`` retries for locks."""
+        archive = self.writes[0].archive
+        if self.fill and archive is not None:
+            patiently(self._index_keepers, [(self.archive.schema, archive.name)])
+
+    def _index_keepers(self) -> None:
+        writes = self.writes[0]
+        assert writes.archive is not None
+        with self.connection.transaction():
+            past_vacuum(self.connection, [ident(writes.schema, writes.archive.name)])
+            self.connection.execute(index_keepers(writes), {})
 
     def merge(self, piece: Slice) -> Merged:
         """Merge a slice. Raises Contended, PlanChanged, Undecided or Interference, and has then changed nothing."""
@@ -124,9 +133,12 @@ class Batch:
 
     @cached_property
     def _taking(self) -> bytes:
-        # What a survivor's empty columns were filled with may change its rank: it stays the survivor.
-        first = has_none(self.writes[0]) if self.fill else None
-        return self.root.take_duplicates(first=first).as_bytes(self.connection)
+        return self.root.take_duplicates(first=self._stays).as_bytes(self.connection)
+
+    @property
+    def _stays(self) -> Fragment | None:
+        """What a survivor's empty columns were filled with may change its rank: it stays the survivor."""
+        return has_none(self.writes[0]) if self.fill else None
 
     def _take(self, piece: Slice) -> int:
         """Lock the groups and take their duplicates; gives how many were seen and not to be had."""

@@ -53,7 +53,7 @@ class Store:
     def left_above(self, source: Source) -> list[tuple[Edge, Source]]:
         """Where something may be left of a table that this one refers to, by another table's merge too, and how."""
         archives = [s for s in self.sources.values() if s.kind == "archive" and s.id not in self.left]
-        # Archives are indexed by primary key alone, and this is asked for every batch.
+        # By the source's primary key alone archives are indexed always, and this is asked for every batch.
         found = [(e, s) for e, s in self.above(source, archives) if s.table and e.holds(s.table.primary_key)]
         return [*found, *self.above(source, self.left.values())]
 
