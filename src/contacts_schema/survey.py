@@ -72,7 +72,8 @@ class Survey:
         placed = bool({0, *changed} & set(node.table.partitioned_by))
         keys = {pair.parent for edge in (*node.outgoing, *node.own) for pair in edge.pairs} - set(node.table.primary_key)
         shared = len(node.incoming) > 1 or (node.is_root and bool(keys))
-        return bool(node.uniques or node.own or node.exclusions or node.needs) or checked or placed or shared
+        held = node.uniques or node.own or node.exclusions or node.needs or node.unproven
+        return bool(held) or checked or placed or shared
 
     def _merging(self) -> list[Reason]:
         with self.connection.transaction():

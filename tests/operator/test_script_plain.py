@@ -136,6 +136,14 @@ STOPS = {
     ),
     "foreign keys that nobody checks": ("ALTER TABLE messages DISABLE TRIGGER ALL", "more is to be known of"),
     "no primary key": ("ALTER TABLE notes DROP CONSTRAINT notes_pkey", "more is to be known of public.notes.contact_id"),
+    "a row that a constraint of the contacts would not take": (
+        "ALTER TABLE contacts ADD CONSTRAINT named CHECK (name <> 'n3') NOT VALID",
+        "could be neither changed nor brought back: contacts (named)",
+    ),
+    "a row that a constraint of a reference would not take": (
+        "ALTER TABLE messages ADD CONSTRAINT said CHECK (body <> 'm3') NOT VALID",
+        "could be neither changed nor brought back: messages (said)",
+    ),
     "blank phones": ("UPDATE contacts SET phone = ' ' WHERE id = 4", "1 rows of public.contacts have a blank phone"),
     "a trigger that keeps rows": (
         "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"

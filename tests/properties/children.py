@@ -9,8 +9,8 @@ from typing import Final
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from tests.properties.draws import contents, link_to, rarely
-from tests.properties.kinds import KEYS
+from tests.properties.draws import check, contents, link_to, rarely
+from tests.properties.kinds import COUSINS, KEYS
 from tests.properties.model import Column, Key, Link, Row, Table
 
 __all__ = ["child"]
@@ -38,13 +38,34 @@ def child(draw: DrawFn, name: str, earlier: Sequence[Table]) -> Table:
     columns += [UPDATED_AT] if stamped or rarely(draw, 3) else []
     if primary == ("id",) and rarely(draw, 5):
         (key,) = (column for column in columns if column.name == "id")
-        columns.append(Column(name="up", type=key.type))
+        columns.append(Column(name="up", type=_type(draw, key)))
         links.append(link_to(draw, ["up"], name, ["id"], declared=rarely(draw, 8)))
     keys = [Key(columns=primary, form="primary")] if primary else []
     keys += [_key(draw, columns, links) for _ in range(draw(st.sampled_from((0, 1, 1, 2))))]
+    partitioned = _partitioned(draw, keys, links)
+    if partitioned:  # before 18 no such foreign key can be NOT VALID
+        links = [replace(link, not_valid=False) for link in links]
     return Table(
-        name=name, columns=tuple(columns), keys=tuple(keys), links=tuple(links), stamped=stamped, gap=rarely(draw, 4)
+        name=name,
+        columns=tuple(columns),
+        keys=tuple(keys),
+        links=tuple(links),
+        stamped=stamped,
+        gap=rarely(draw, 4),
+        check=check(draw, "v >= 0", "v < 2"),
+        partitioned=partitioned,
     )
+
+
+def _partitioned(draw: DrawFn, keys: Sequence[Key], links: Sequence[Link]) -> str | None:
+    """Rarely the column of a reference, so that rows change their partition; every key has to hold it."""
+    column = links[0].columns[-1]
+    return column if all(column in key.columns for key in keys) and rarely(draw, 2) else None
+
+
+def _type(draw: DrawFn, parent: Column) -> str:
+    """The parent's type, rarely another one that compares with it."""
+    return COUSINS.get(parent.type, parent.type) if rarely(draw, 5) else parent.type
 
 
 def _links(draw: DrawFn, name: str, earlier: Sequence[Table], columns: list[Column]) -> list[Link]:
@@ -58,12 +79,20 @@ def _links(draw: DrawFn, name: str, earlier: Sequence[Table], columns: list[Colu
         held = _held(draw, parent, key, links, columns)
         own = len(held) == 1 and not any(set(held) & set(link.columns) for link in links)
         links.append(link_to(draw, held, parent.name, key.columns, declared=own and rarely(draw, 8)))
+        if "DEFAULT" in links[-1].on_delete and draw(st.booleans()):
+            _give_defaults(links[-1], parent, columns)
     return links
+
+
+def _give_defaults(link: Link, parent: Table, columns: list[Column]) -> None:
+    """By default the reference leads to the parent's first row."""
+    led = link.to(parent.rows[0]) if parent.rows else {}
+    columns[:] = [replace(column, default=led.get(column.name)) if column.name in led else column for column in columns]
 
 
 def _held(draw: DrawFn, parent: Table, key: Key, links: Sequence[Link], columns: list[Column]) -> list[str]:
     """The columns that hold a reference; workspaces are shared, whole columns rarely."""
-    types = [parent.by_name[part].type for part in key.columns]
+    types = [_type(draw, parent.by_name[part]) for part in key.columns]
     known = {column.name: column for column in columns}
     for link in links:
         if rarely(draw, 6) and [known[name].type for name in link.columns] == types:

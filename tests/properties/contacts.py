@@ -9,7 +9,7 @@ from typing import Final
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from tests.properties.draws import contents, link_to, rarely, refer_to_each_other, row
+from tests.properties.draws import check, contents, link_to, rarely, refer_to_each_other, row
 from tests.properties.kinds import KEYS, PHONES, WORKSPACES
 from tests.properties.model import Column, Key, Link, Table
 
@@ -34,7 +34,14 @@ def contacts(draw: DrawFn) -> Table:
     keys = [Key(columns=primary, form="primary"), *_second_keys(draw, columns, primary)]
     columns += contents(draw, 3)
     links = _own_links(draw, keys, columns)
-    table = Table(name=NAME, columns=tuple(columns), keys=tuple(keys), links=tuple(links), gap=rarely(draw, 4))
+    table = Table(
+        name=NAME,
+        columns=tuple(columns),
+        keys=tuple(keys),
+        links=tuple(links),
+        gap=rarely(draw, 4),
+        check=check(draw, "name <> 'nobody'", "name <> 'ann'"),
+    )
     count = max(draw(st.integers(2, 12)), draw(st.integers(2, 9)))
     rows = [dict.fromkeys(table.by_name, None) | row(draw, columns, number) for number in range(1, count + 1)]
     if not rarely(draw, 12):

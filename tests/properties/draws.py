@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from tests.properties.kinds import CONTENT
-from tests.properties.model import Column, Link, Row, Table
+from tests.properties.model import Check, Column, Link, Row, Table
 
-__all__ = ["contents", "link_to", "rarely", "refer_to_each_other", "row"]
+__all__ = ["check", "contents", "link_to", "rarely", "refer_to_each_other", "row"]
 
 ACTIONS: Final = ("NO ACTION", "CASCADE", "SET NULL", "RESTRICT", "SET DEFAULT")
 # Keys of contacts never change; where a child's own key moves, ON UPDATE decides for those who hold it.
@@ -30,6 +30,13 @@ def contents(draw: DrawFn, most: int) -> list[Column]:
     return [Column(name=f"x{number}", type=kind.type, values=(None, *kind.values)) for number, kind in enumerate(kinds, 1)]
 
 
+def check(draw: DrawFn, kept: str, broken: str) -> Check | None:
+    """Rarely one, that all rows keep or some of before may break."""
+    if not rarely(draw, 8):
+        return None
+    return draw(st.sampled_from((Check(expression=kept, not_valid=False), Check(expression=broken, not_valid=True))))
+
+
 def link_to(draw: DrawFn, columns: Sequence[str], parent: str, parent_columns: Sequence[str], *, declared: bool) -> Link:
     on_delete = draw(st.sampled_from(ACTIONS))
     if on_delete.startswith("SET") and len(columns) > 1 and draw(st.booleans()):
@@ -43,6 +50,7 @@ def link_to(draw: DrawFn, columns: Sequence[str], parent: str, parent_columns: S
         deferrable=draw(st.sampled_from(DEFERRABLE)),
         match=" MATCH FULL" if len(columns) > 1 and rarely(draw, 3) else "",
         declared=declared,
+        not_valid=not declared and rarely(draw, 8),
     )
 
 

@@ -140,7 +140,7 @@ class Edited:
         deleted = final in self.merged.after.rows[link.parent].keys() - self.edited.rows[link.parent].keys()
         stays = self._said(table, mark) and was is not None and now == final
         stays |= bool(now) and self._said(table, mark) and self.schema.is_led_along(table, link)
-        if was != now and not stays and not (link.declared and (was == DANGLING or deleted)):
+        if was != now and not stays and not (link.may_dangle and was == DANGLING) and not (link.declared and deleted):
             yield f"{table.name} {mark}: {link.columns} leads to {now} instead of {was}"
 
     def _unsaid(self, table: Table, mark: str) -> Iterator[str]:

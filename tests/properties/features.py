@@ -27,6 +27,8 @@ def _table(schema: Schema, table: Table) -> Iterator[str]:
     yield from ["column: generated, stored"] if any(column.generated for column in table.columns) else []
     yield from ["column: dropped before"] if table.gap else []
     yield from ["trigger that sets updated_at"] if table.stamped else []
+    yield from ["partitioned by a reference"] if table.partitioned else []
+    yield from [f"check: {'NOT VALID' if table.check.not_valid else 'valid'}"] if table.check else []
     for key in table.keys:
         yield from _key(table, key)
     for link in table.links:
@@ -57,6 +59,9 @@ def _link(schema: Schema, table: Table, link: Link) -> Iterator[str]:
     yield f"reference: ON DELETE {link.on_delete.split(' (')[0]}"
     yield f"reference: ON UPDATE {link.on_update}"
     yield from [f"reference: {link.deferrable.lower()}"] if link.deferrable else []
+    yield from ["reference: NOT VALID"] if link.not_valid else []
+    yield from ["reference: of another type"] if _differs(schema, table, link) else []
+    yield from ["reference: with a default"] if any(table.by_name[column].default for column in link.columns) else []
     yield from ["reference: composite"] if len(link.columns) > 1 else []
     yield from ["reference: MATCH FULL"] if link.match else []
     yield from ["reference: to its own table"] if link.parent == table.name else []
@@ -66,6 +71,12 @@ def _link(schema: Schema, table: Table, link: Link) -> Iterator[str]:
         yield "reference: to a key that itself moves"
     if sum(bool(set(link.columns) & set(other.columns)) for other in table.links) > 1:
         yield "reference: shares columns with another"
+
+
+def _differs(schema: Schema, table: Table, link: Link) -> bool:
+    parent = schema.by_name[link.parent]
+    pairs = zip(link.columns, link.parent_columns, strict=True)
+    return any(table.by_name[column].type != parent.by_name[part].type for column, part in pairs)
 
 
 def _primary(table: Table) -> str:

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from sandbox.snapshot import Snapshot, snapshot
 from tests.properties.model import MARK, Link, Row, Schema, Table
+from tests.properties.script import partition
 
 __all__ = ["DANGLING", "Archived", "Image", "take"]
 
@@ -50,7 +51,7 @@ class Image:
     def dangling(self) -> Iterator[str]:
         """Foreign keys that lead nowhere."""
         for table in self.schema.tables:
-            for link in (link for link in table.links if not link.declared):
+            for link in (link for link in table.links if not link.may_dangle):
                 for mark, row in self.rows[table.name].items():
                     if self.leads_to(link, row) == DANGLING:
                         yield f"{table.name} {mark}: {link.columns} leads nowhere"
@@ -58,7 +59,7 @@ class Image:
 
 def take(url: str, schema: Schema) -> Image:
     taken = snapshot(url, private_schema="")
-    rows = {table.name: dict(_rows(taken, f"public.{table.name}")) for table in schema.tables}
+    rows = {table.name: dict(_rows(taken, *_places(table))) for table in schema.tables}
     return Image(
         schema=schema,
         taken={name: held for name, held in taken.items() if name.startswith("public.")},
@@ -67,10 +68,16 @@ def take(url: str, schema: Schema) -> Image:
     )
 
 
-def _rows(taken: Snapshot, name: str) -> Iterator[tuple[str, Row]]:
-    columns = [column for column, _ in taken[name].columns]
-    for number, texts in enumerate(taken[name].rows.values()):
-        row = dict(zip(columns, texts, strict=True))
+def _places(table: Table) -> list[str]:
+    """Where its rows lie."""
+    names = [partition(table.name, rest) for rest in range(2)] if table.partitioned else [table.name]
+    return [f"public.{name}" for name in names]
+
+
+def _rows(taken: Snapshot, *names: str) -> Iterator[tuple[str, Row]]:
+    tables = [(taken[name], [column for column, _ in taken[name].columns]) for name in names]
+    found = (dict(zip(columns, texts, strict=True)) for table, columns in tables for texts in table.rows.values())
+    for number, row in enumerate(found):
         yield row.get(MARK) or str(number), row
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["CONTENT", "KEYS", "PHONES", "TYPES", "WORKSPACES", "Content", "KeyKind"]
+__all__ = ["CONTENT", "COUSINS", "KEYS", "PHONES", "TYPES", "WORKSPACES", "Content", "KeyKind"]
 
 TYPES: Final = (
     "CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s')",
@@ -43,6 +43,9 @@ KEYS: Final = (
     KeyKind(name="identity, always", type="integer", value=str, extra="GENERATED ALWAYS AS IDENTITY"),
     KeyKind(name="varchar", type="varchar(20)", value=lambda n: f"{n % 3}-{n}"),
 )
+
+COUSINS: Final = {"bigint": "integer", "integer": "bigint", "text": "varchar(60)", "varchar(20)": "text"}
+"""Types that a foreign key may have whose parent's is another one."""
 
 WORKSPACES: Final = (
     Content(type="bigint", values=("1", "2")),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["MARK", "Column", "Key", "Link", "Row", "Schema", "Table"]
+__all__ = ["MARK", "Check", "Column", "Key", "Link", "Row", "Schema", "Table"]
 
 Row: TypeAlias = Mapping[str, str | None]
 
@@ -25,6 +25,7 @@ class Column:
     key: Callable[[int], str] | None = field(default=None, repr=False)
     not_null: bool = False
     extra: str = ""
+    default: str | None = None
 
     @property
     def generated(self) -> bool:
@@ -55,7 +56,7 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A reference: a foreign key, or one that only the settings declare."""
+    """A reference: a foreign key, or one that only the settings declare. It may dangle where it is `not_valid`."""
 
     columns: tuple[str, ...]
     parent: str
@@ -65,6 +66,11 @@ class Link:
     deferrable: str = ""
     match: str = ""
     declared: bool = False
+    not_valid: bool = False
+
+    @property
+    def may_dangle(self) -> bool:
+        return self.declared or self.not_valid
 
     def to(self, row: Row | None) -> dict[str, str | None]:
         """What the columns hold in a row that refers to this one, or to none."""
@@ -72,9 +78,17 @@ class Link:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Check:
+    """What rows must be; those of before need not where it is `not_valid`."""
+
+    expression: str
+    not_valid: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """`stamped` tables have a trigger that sets `updated_at`. One without a primary key has no mark either. Where there is a
-    `gap` a column was dropped, so that the others' numbers are not their places.
+    `gap` a column was dropped, so that the others' numbers are not their places. `partitioned` by the hash of a column.
     """
 
     name: str
@@ -84,6 +98,8 @@ class Table:
     rows: tuple[Row, ...] = ()
     stamped: bool = False
     gap: bool = False
+    check: Check | None = None
+    partitioned: str | None = None
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:

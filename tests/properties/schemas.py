@@ -44,12 +44,20 @@ def filled_row(draw: DrawFn, table: Table, earlier: Sequence[Table], number: int
     for link in table.links:
         if link.parent != table.name:
             parent = next(parent for parent in earlier if parent.name == link.parent)
-            found = _parent(draw, table, link, held, parent.rows)
+            found = _parent(draw, table, link, held, [*parent.rows, *_ghost(draw, link, parent)])
             if found is None and not all(table.by_name[c].nullable for c in link.columns if c not in held):
                 return {}
             held = link.to(found) | held
     given = [column for column in table.columns if not column.generated]
     return dict.fromkeys((column.name for column in given), None) | row(draw, given, number) | held
+
+
+def _ghost(draw: DrawFn, link: Link, parent: Table) -> list[Row]:
+    """Rarely a row that is not there, for those who may refer to it."""
+    parts = [parent.by_name[name] for name in link.parent_columns]
+    if not (link.not_valid and all(part.key or part.values for part in parts) and rarely(draw, 6)):
+        return []
+    return [{part.name: part.key(900) if part.key else part.values[0] for part in parts}]
 
 
 def _parent(draw: DrawFn, table: Table, link: Link, held: Row, rows: Sequence[Row]) -> Row | None:

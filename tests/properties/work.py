@@ -17,7 +17,7 @@ from contacts_schema.report import Progress, Report, Silent
 from contacts_schema.settings import Settings
 from tests.operator.scripts import paste
 from tests.properties.model import Schema
-from tests.properties.script import definition, loading
+from tests.properties.script import belated, definition, loading
 
 __all__ = ["downgrade", "downgrade_by_script", "make", "try_out", "upgrade", "upgrade_by_script"]
 
@@ -36,6 +36,7 @@ def make(url: str, schema: Schema) -> None:
             connection.execute(definition(schema).encode())
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             connection.execute(loading(schema).encode())
+        connection.execute(belated(schema).encode())
 
 
 def upgrade(url: str, schema: Schema) -> Report:

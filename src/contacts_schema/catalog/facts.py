@@ -97,12 +97,16 @@ class Trigger:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A CHECK constraint; ``columns`` are those that its expression reads."""
+    """A CHECK, or a NOT NULL that is NOT VALID; ``columns`` are those that its expression reads.
+
+    Where it is not ``validated`` rows of before may break it.
+    """
 
     table: int
     name: str
     expression: str
     columns: tuple[int, ...]
+    validated: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +120,7 @@ class Need:
     name: str
     expression: str
     columns: tuple[int, ...]
+    validated: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +182,12 @@ class Table:
     @property
     def primary_key(self) -> tuple[int, ...]:
         return self.primary_index.columns if self.primary_index else ()
+
+    @cached_property
+    def unvalidated(self) -> tuple[Check | Need, ...]:
+        """Constraints that are NOT VALID: rows of before may break them, and can then be neither changed nor inserted."""
+        constraints: tuple[Check | Need, ...] = (*self.checks, *self.needs)
+        return tuple(constraint for constraint in constraints if not constraint.validated)
 
     def names(self, numbers: tuple[int, ...]) -> str:
         """Column names for people: ``workspace_id, phone``."""

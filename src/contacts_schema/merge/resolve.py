@@ -19,8 +19,8 @@ class Tally:
     """What a batch would do to one table, and what it must not do.
 
     ``merged`` rows go into others, ``moved`` rows change. The rest are problems: rows that two references pull apart,
-    that lose a key because their survivor has none, that collide and differ, and rows further up the tree that refer
-    to merged ones.
+    that lose a key because their survivor has none, that collide and differ, that break a constraint which is NOT VALID,
+    and rows further up the tree that refer to merged ones.
     """
 
     node: Node
@@ -33,6 +33,7 @@ class Tally:
     own_collisions: int = 0
     blocked: int = 0
     stranded: int = 0
+    broken: int = 0
 
     @property
     def keyless(self) -> int:
@@ -89,6 +90,8 @@ class Resolver:
             self.connection.execute(statement, {})
         if script.torn:
             tally |= {"contradictions": int(self._row(script.torn)["rows"])}
+        if script.broken:
+            tally |= {"broken": int(self._row(script.broken)["rows"])}
         return Tally(node=script.node, own_collisions=collisions, **merging, **tally)
 
     def _merge(self, script: Script) -> dict[str, int]:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from psycopg import sql
 
+from ..catalog.facts import Check, Need
 from ..compose import NOTHING, TRUE, Fragment, differ, every, fragment, ident, some, template
 from ..sql import load
 from .tree import Edge, Node, Pair
@@ -177,6 +178,19 @@ class NodeStatements:
     def _moved(numbers: Iterable[int]) -> Fragment:
         listed = list(numbers)
         return differ((of("~r", old(n)) for n in listed), (of("~r", new(n)) for n in listed))
+
+    def broken(self) -> sql.Composed | None:
+        """How many rows break a constraint that is NOT VALID; None where the node has no such constraint."""
+        breaks = [
+            template("({} AND NOT ({}))").format(self._tested_by(one), fragment(one.expression))
+            for one in self.node.unproven
+        ]
+        return SQL["broken"].format(**self.parts, breaks=some(breaks)) if breaks else None
+
+    @staticmethod
+    def _tested_by(constraint: Check | Need) -> Fragment:
+        """Which rows meet it: a CHECK all that change, a foreign key whose columns stay only those that are to come back."""
+        return TRUE if isinstance(constraint, Check) else sql.SQL('"~r"."~keeper" IS NOT NULL')
 
     def tally(self) -> sql.Composed:
         unkeyed = [

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..catalog.facts import Column, Index, Need, Table
+from ..catalog.facts import Check, Column, Index, Need, Table
 
 _BOOKKEEPING = re.compile(
     r"^(date_?)?(created|updated|inserted|modified|changed)(_?(at|on|date|time|timestamp))?$", re.IGNORECASE
@@ -75,6 +75,13 @@ class Node:
         referenced = {pair.parent for edge in (*self.outgoing, *self.own) for pair in edge.pairs}
         shared = {pair.child for edge in self.sharing for pair in edge.pairs}
         return tuple(sorted({*self.table.primary_key, *self.moved, *self.own_moved, *referenced, *shared}))
+
+    @cached_property
+    def unproven(self) -> tuple[Check | Need, ...]:
+        """Constraints that a row which changes, or goes and is to come back, may break as it is."""
+        if self.merges:
+            return self.table.unvalidated
+        return tuple(one for one in self.table.unvalidated if isinstance(one, Check) and self.changed)
 
     @cached_property
     def sharing(self) -> tuple[Edge, ...]:
@@ -234,7 +241,7 @@ class _Growth:
         if oid == self.root.oid or own or len(incoming) != 1 or any(i.unique or i.exclusion for i in self._tested(oid)):
             return False
         (edge,) = incoming
-        checked = bool(self._needs(oid)) or any(moved & set(check.columns) for check in table.checks)
+        checked = bool(self._needs(oid)) or any(moved & set(c.columns) or not c.validated for c in table.checks)
         placed = bool({0, *moved} & set(table.partitioned_by))
         follows = bool({pair.parent for pair in edge.pairs} & self.moved[edge.parent])
         keyed = set(self.tables[edge.parent].primary_key)

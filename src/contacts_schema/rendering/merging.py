@@ -111,6 +111,8 @@ class Merging:
         node = script.node
         if node.own and script.own_collisions:
             self._refuse("own_collisions", node, script.own_collisions)
+        if script.broken:
+            self._refuse("broken", node, script.broken)
         counts = {"unkeyed": "unkeyed"}
         if script.torn:
             self._refuse("contradictions", node, script.torn)

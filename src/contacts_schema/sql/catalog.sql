@@ -170,17 +170,23 @@ WHERE t.tgrelid = ANY (%(oids)s::oid[]) AND NOT t.tgisinternal AND NOT pg_catalo
 ORDER BY t.tgrelid, t.tgname
 
 -- name: checks
-SELECT k.conrelid::bigint AS table, k.conname AS name, pg_catalog.pg_get_expr(k.conbin, k.conrelid) AS expression,
-       coalesce(k.conkey::int[], '{{}}') AS columns
-FROM pg_catalog.pg_constraint AS k WHERE k.contype = 'c' AND k.conrelid = ANY (%(oids)s::oid[])
+-- What is enforced (conenforced: PostgreSQL 18). A NOT NULL can be NOT VALID from then on, and is a constraint of its own.
+SELECT k.conrelid::bigint AS table, k.conname AS name, k.convalidated AS validated, coalesce(k.conkey::int[], '{{}}') AS columns,
+       CASE k.contype WHEN 'c' THEN pg_catalog.pg_get_expr(k.conbin, k.conrelid)
+           ELSE (SELECT pg_catalog.format('%%I IS NOT NULL', a.attname) FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = k.conkey[1])
+       END AS expression
+FROM pg_catalog.pg_constraint AS k
+WHERE (k.contype = 'c' OR (k.contype = 'n' AND NOT k.convalidated)) AND k.conrelid = ANY (%(oids)s::oid[])
+  AND coalesce((pg_catalog.to_jsonb(k) ->> 'conenforced')::boolean, true)
 ORDER BY k.conrelid, k.conname
 
 -- name: needs
--- Foreign keys of these tables as conditions on a row. With a NULL in it a key refers to nothing (MATCH SIMPLE).
-SELECT k.conrelid::bigint AS table, k.conname AS name, k.conkey::int[] AS columns,
-       (SELECT pg_catalog.string_agg(pg_catalog.format('"~image".%%I IS NULL OR ', a.attname), '' ORDER BY a.attnum)
+-- Foreign keys of these tables as conditions on a row. With a NULL in it a key refers to nothing; under MATCH FULL it may
+-- have NULLs alone.
+SELECT k.conrelid::bigint AS table, k.conname AS name, k.convalidated AS validated, k.conkey::int[] AS columns,
+       (SELECT pg_catalog.string_agg(pg_catalog.format('"~image".%%I IS NULL', a.attname), CASE k.confmatchtype WHEN 'f' THEN ' AND ' ELSE ' OR ' END ORDER BY a.attnum)
         FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))
-       || pg_catalog.format('EXISTS (SELECT FROM %%I.%%I AS "~parent" WHERE ', n.nspname, p.relname)
+       || pg_catalog.format(' OR EXISTS (SELECT FROM %%I.%%I AS "~parent" WHERE ', n.nspname, p.relname)
        || (SELECT pg_catalog.string_agg(pg_catalog.format('"~parent".%%I OPERATOR(%%I.%%s) "~image".%%I', pa.attname, os.nspname, o.oprname, ca.attname), ' AND ')
            FROM ROWS FROM (pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.conpfeqop)) AS u(parent, child, op)
            JOIN pg_catalog.pg_operator AS o ON o.oid = u.op JOIN pg_catalog.pg_namespace AS os ON os.oid = o.oprnamespace

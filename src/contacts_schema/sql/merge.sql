@@ -412,6 +412,12 @@ ORDER BY 1
 -- Rows whose new image a CHECK would reject.
 SELECT count(*) AS rows FROM ({image}) AS "~image" WHERE NOT {expression}
 
+-- name: broken
+-- Rows that would not pass as they are: a constraint that is NOT VALID is asked of every change, and when they come back.
+SELECT count(*) AS rows FROM {rows} AS "~r"
+JOIN {table} AS "~image" ON "~image".ctid = "~r"."~tid" AND coalesce("~image".tableoid = "~r"."~rel", false)
+WHERE {breaks}
+
 -- name: violated_exclusion
 -- Rows whose new image an exclusion constraint would reject, against rows that stay where they are.
 SELECT count(*) AS rows FROM (SELECT "~rel", "~tid", {keys} FROM ({image}) AS "~image" WHERE {indexed}) AS "~q"

@@ -75,6 +75,15 @@ BEGIN
         RAISE EXCEPTION 'more is to be known of %%: a unique key, a trigger, a rule, a generated column, another type or another reference goes with it, or it is not there', "~names"
               USING HINT = "~render";
     END IF;
+    SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%%s (%%s)', k.conrelid::regclass, k.conname), ', ') INTO "~names"
+    FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE NOT k.convalidated AND coalesce((pg_catalog.to_jsonb(k) ->> 'conenforced')::boolean, true)
+      AND (c.oid = "~target" OR (k.contype <> 'f' AND EXISTS (SELECT FROM pg_catalog.unnest("~known") AS u(name)
+           WHERE u.name::json ->> 0 = n.nspname AND u.name::json ->> 1 = c.relname)));
+    IF "~names" IS NOT NULL THEN
+        RAISE EXCEPTION 'rows may break a constraint that is NOT VALID, and could be neither changed nor brought back: %%', "~names"
+              USING HINT = 'VALIDATE it, or ' || "~render";
+    END IF;
     EXECUTE pg_catalog.format('SELECT count(*) FROM %%s WHERE pg_catalog.btrim(%%I::text, E'' \t\n\x0b\f\r'') = ''''', "~target", {phone}) INTO "~rows";
     IF "~rows" > 0 THEN
         RAISE EXCEPTION '%% rows of %% have a blank phone', "~rows", "~label" USING HINT = 'clean them by hand, or ' || "~render" || ' and blank_phones = null';
