@@ -30,9 +30,9 @@ def database(url: str, *, template: str = EMPTY) -> Iterator[str]:
 
 
 @contextmanager
-def filled_template(url: str, fill: Callable[[str], object]) -> Iterator[str]:
+def filled_template(url: str, fill: Callable[[str], object], *, template: str = EMPTY) -> Iterator[str]:
     """Make a database, let `fill` load it by its URL, close it to connections, give its name to be cloned."""
-    with database(url) as filled:
+    with database(url, template=template) as filled:
         fill(filled)
         name = name_of(filled)
         # An open connection, an autovacuum worker's too, would make CREATE DATABASE fail or wait.

@@ -28,6 +28,7 @@ def text_of(name: str) -> str:
     return load(family)[statement].as_string(None)
 
 
+@cache
 def name_of(text: str) -> str | None:
     """The named statement that `text` is from beginning to end; of several alike the likeliest."""
     bare = _bare(text)

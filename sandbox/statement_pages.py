@@ -68,7 +68,8 @@ def rendered(runs: Sequence[Titled]) -> str:
     parts.append(TEXTS)
     parts += [_entry(name, found) for name, found in sorted(_texts(sent).items())]
     parts.append(REST)
-    parts += [_entry(name, [text_of(name)]) for name in all_names() if name not in used(sent)]
+    ran = used(sent)
+    parts += [_entry(name, [text_of(name)]) for name in all_names() if name not in ran]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

@@ -1,33 +1,32 @@
 """One server a session, one database a test.
 
 `postgres` is the server, `database_url` an empty database, `crm_url` a filled one, `new_database` as many
-more as a test wants, `alembic` the real command.
+more as a test wants, `alembic` the command in this process, `alembic_command` in one of its own.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from sandbox import crm, servers
+from sandbox.alembic_command import ROOT, command, environment
+from sandbox.alembic_here import run_here
 from sandbox.server_databases import EMPTY, database, filled_template
 
-ROOT = Path(__file__).parents[1]
 ALEMBIC_SECONDS = 120
-LONG = {"faults", "properties", "test_kills.py", "test_writers.py"}
+LONG = ("properties", "faults", "test_locks.py", "test_kills.py", "test_writers.py")
 
 CHOICE = pytest.StashKey[servers.Choice]()
 
 
 class Alembic(Protocol):
-    """Runs `alembic ARGS` from the checkout against `url`; `env` is added to the environment."""
+    """Runs `alembic ARGS` of the checkout against `url`; `env` is added to the environment."""
 
     def __call__(self, url: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]: ...
 
@@ -55,11 +54,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     out = [] if _has_icu(config) else [item for item in items if item.get_closest_marker("icu")]
     config.hook.pytest_deselected(items=out)
     left_out = set(out)
-    # What takes longest begins first: begun last, one process would run it while the others have nothing left.
-    shared = hasattr(config, "workerinput")
-    items[:] = sorted(
-        (item for item in items if item not in left_out), key=lambda item: shared and not LONG & set(item.path.parts)
-    )
+    items[:] = [item for item in items if item not in left_out]
+    if hasattr(config, "workerinput"):
+        # What takes longest begins first: begun last, one process would run it while the others have nothing left.
+        items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if name in item.path.parts), len(LONG)))
 
 
 def _has_icu(config: pytest.Config) -> bool:
@@ -104,23 +102,39 @@ def crm_url(new_database: NewDatabase, crm_template: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def upgraded_template(postgres: servers.Server, crm_template: str, alembic_command: Alembic) -> Iterator[str]:
+    """The name of a database with the sample CRM after `alembic upgrade head`."""
+
+    def upgrade(url: str) -> None:
+        done = alembic_command(url, "upgrade", "head", **crm.SETTINGS)
+        assert done.returncode == 0, done.stderr
+
+    with filled_template(postgres.url, upgrade, template=crm_template) as name:
+        yield name
+
+
+@pytest.fixture
+def upgraded_url(new_database: NewDatabase, upgraded_template: str) -> str:
+    """The upgraded CRM, the test's own copy."""
+    return new_database(upgraded_template)
+
+
+@pytest.fixture(scope="session")
 def alembic() -> Alembic:
-    return _alembic
+    """In this process."""
+    return lambda url, *args, **env: run_here(list(args), environment(url, **env))
 
 
-def _alembic(url: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "alembic", *args],
+@pytest.fixture(scope="session")
+def alembic_command() -> Alembic:
+    """As a process of its own."""
+    return lambda url, *args, **env: subprocess.run(
+        command(*args),
         cwd=ROOT,
-        env=_clean_environment() | {"DATABASE_URL": url} | env,
+        env=environment(url, **env),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=ALEMBIC_SECONDS,
         check=False,
     )
-
-
-def _clean_environment() -> dict[str, str]:
-    """The environment without what would change a run's meaning: our own settings and libpq's defaults."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("CONTACTS_SCHEMA_", "PG"))}

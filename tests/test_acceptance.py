@@ -4,18 +4,14 @@ import psycopg
 import pytest
 from psycopg.errors import UniqueViolation
 
-from sandbox import crm
-
 ACME, OTHER = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"
 PHONE, ANOTHER_PHONE = "+1 555 010 0001", "+1 555 010 0002"
 
 
 @pytest.fixture
-def contacts(crm_url, alembic):
-    """A CRM full of duplicates after `alembic upgrade head`, with one new contact in the workspace ACME."""
-    done = alembic(crm_url, "upgrade", "head", **crm.SETTINGS)
-    assert done.returncode == 0, done.stderr
-    with psycopg.connect(crm_url, autocommit=True) as connection:
+def contacts(upgraded_url):
+    """A CRM that was full of duplicates after `alembic upgrade head`, with one new contact in the workspace ACME."""
+    with psycopg.connect(upgraded_url, autocommit=True) as connection:
         for workspace in (ACME, OTHER):
             connection.execute("INSERT INTO workspaces (id, name) VALUES (%s, 'a workspace')", [workspace])
         add_contact(connection, ACME, PHONE)

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import make_url
 
 from sandbox.alembic_command import environment
+from sandbox.alembic_here import run_here
 from sandbox.proofs import constraint_is_valid, duplicate_groups
 from sandbox.server_databases import database
 from tests.faults.own_server import own_server
-from tests.migration.conftest import run_here
 from tests.migration.observed import eventually, execute, held, rows, running, shown, value
 
 TABLES = """

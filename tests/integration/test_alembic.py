@@ -91,17 +91,17 @@ def test_any_characters_may_be_in_the_password_and_in_the_name_of_the_database(a
             connection.execute("DROP ROLE odd")
 
 
-def test_current_and_history_tell_where_a_database_is(alembic, small_url):
-    assert alembic(small_url, "current").stdout.strip() == ""
-    alembic(small_url, "upgrade", "head")
+def test_current_and_history_tell_where_a_database_is(alembic_command, small_url):
+    assert alembic_command(small_url, "current").stdout.strip() == ""
+    alembic_command(small_url, "upgrade", "head")
 
-    assert alembic(small_url, "current").stdout.strip() == "unique_phone_workspace (head)"
-    history = alembic(small_url, "history").stdout
+    assert alembic_command(small_url, "current").stdout.strip() == "unique_phone_workspace (head)"
+    history = alembic_command(small_url, "history").stdout
     assert re.findall(r"-> (\w+)", history) == ["unique_phone_workspace", "dedupe_contacts"]
 
 
-def test_history_needs_no_database(alembic):
-    assert "dedupe_contacts" in alembic("", "history").stdout
+def test_history_needs_no_database(alembic_command):
+    assert "dedupe_contacts" in alembic_command("", "history").stdout
 
 
 def test_one_step_at_a_time(alembic, small_url):
@@ -124,18 +124,18 @@ def test_settings_from_the_command_line_win_over_the_environment(alembic, small_
     assert constraint_is_valid(small_url)
 
 
-def test_a_setting_that_is_none_is_an_error_that_names_the_right_one(alembic, small_url):
+def test_a_setting_that_is_none_is_an_error_that_names_the_right_one(alembic_command, small_url):
     before = snapshot(small_url)
 
-    done = alembic(small_url, "-x", "phone_colum=phone", "upgrade", "head")
+    done = alembic_command(small_url, "-x", "phone_colum=phone", "upgrade", "head")
 
     assert done.returncode == 1
     assert "did you mean phone_column?" in done.stderr
     assert difference(before, snapshot(small_url)) == []
 
 
-def test_the_summary_counts_what_was_done(alembic, crm_url):
-    done = alembic(crm_url, "upgrade", "head", **crm.SETTINGS)
+def test_the_summary_counts_what_was_done(alembic_command, crm_url):
+    done = alembic_command(crm_url, "upgrade", "head", **crm.SETTINGS)
 
     assert "duplicates merged: 34 groups, 87 rows merged, 722 rows archived" in done.stderr
     assert re.search(r"rows changed: .*public.messages [\d,]+", done.stderr)

@@ -13,9 +13,7 @@ from contacts_schema.errors import LockNotAcquired
 from contacts_schema.plan import make_plan
 from contacts_schema.report import Silent
 from contacts_schema.settings import Settings
-from sandbox.alembic_command import environment
 from sandbox.proofs import constraint_is_valid, duplicate_groups
-from tests.migration.conftest import run_here
 from tests.migration.observed import eventually, execute, held, remains, rows, shown, value
 
 NAME = "unique_phone_workspace"
@@ -33,12 +31,6 @@ WAITS_FOR_WRITERS = """
         WHERE datname = current_database() AND phase LIKE '%writers%')
 """
 OLD_SNAPSHOT = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT FROM contacts")
-
-
-@pytest.fixture(scope="session")
-def alembic():
-    """Alembic's command line in this process: a new one would spend its time on imports."""
-    return lambda url, *args, **env: run_here(list(args), environment(url, **env))
 
 
 @pytest.fixture

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import make_url
 
-from sandbox.alembic_command import environment
 from sandbox.trial import CONTACTS, query, reasons, run
-from tests.migration.conftest import run_here
 
 
 class Role:
@@ -26,12 +24,6 @@ class Role:
         found = reasons(self.admin, self.url, **settings)
         told = [(reason.code, reason.problem, reason.way_on) for reason in found]
         return [tuple(text.replace(self.name, "deployer") for text in texts) for texts in told]
-
-
-@pytest.fixture(scope="session")
-def alembic():
-    """Alembic's command line in this process: a new one would spend its time on imports."""
-    return lambda url, *args, **env: run_here(list(args), environment(url, **env))
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import re
 
 import pytest
 
-from sandbox.alembic_command import environment
+from sandbox.server_databases import filled_template
 from sandbox.snapshot import difference, snapshot
-from tests.migration.conftest import run_here
 from tests.migration.observed import ended, eventually, execute, held, kill, remains, rows, running, shown, value
 
 CONTACTS = """
@@ -26,29 +25,33 @@ ALEMBIC = ("Context impl", "Will assume")
 CUSTOMERS = ("-x", "schema=crm", "-x", "table=customers")
 
 
-@pytest.fixture(scope="session")
-def alembic():
-    """Alembic's command line in this process: a new one would spend its time on imports."""
-    return lambda url, *args, **env: run_here(list(args), environment(url, **env))
-
-
 def said(done):
     """What was written to stderr but for Alembic's own lines, and without the time."""
     lines = [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in done.stderr.splitlines(keepends=True)]
     return "".join(line for line in lines if not line.startswith(ALEMBIC))
 
 
-@pytest.fixture
-def stopped_url(database_url):
-    """A database in which an upgrade was killed with its guard up and one group merged, the other one not."""
-    execute(database_url, HERE, "INSERT INTO contacts VALUES (4, 2, '+15550000001', 'd@x')")
+def stopped(url):
+    """Kill an upgrade with its guard up and one group merged, the other one not."""
+    execute(url, HERE, "INSERT INTO contacts VALUES (4, 2, '+15550000001', 'd@x')")
     busy = "SELECT FROM contacts WHERE id IN (3, 4) FOR UPDATE"
     merged = "SELECT count(*) = 1 FROM contacts_schema.batch"
-    with held(database_url, busy), running(database_url, "upgrade", "head", CONTACTS_SCHEMA_BATCH_SIZE="1") as process:
-        eventually(lambda: shown(database_url, merged), "the first batch", unless=lambda: process.poll() is not None)
+    with held(url, busy), running(url, "upgrade", "head", CONTACTS_SCHEMA_BATCH_SIZE="1") as process:
+        eventually(lambda: shown(url, merged), "the first batch", unless=lambda: process.poll() is not None)
         kill(process)
-        eventually(lambda: ended(database_url), "the end of the killed run's sessions")
-    return database_url
+        eventually(lambda: ended(url), "the end of the killed run's sessions")
+
+
+@pytest.fixture(scope="module")
+def stopped_template(postgres):
+    with filled_template(postgres.url, stopped) as name:
+        yield name
+
+
+@pytest.fixture
+def stopped_url(new_database, stopped_template):
+    """A database in which an upgrade was killed, the test's own copy."""
+    return new_database(stopped_template)
 
 
 @pytest.mark.parametrize("target", ["base", "-1", "dedupe_contacts"])

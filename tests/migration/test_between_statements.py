@@ -152,7 +152,7 @@ def test_a_catalog_that_always_changes_before_a_batch_ends_the_run(database_url)
         def execute(self, query, params=None, **more):
             if "SET CONSTRAINTS" in str(query):
                 with suppress(psycopg.errors.LockNotAvailable):
-                    run(database_url, f"SET lock_timeout = '1s'; ALTER TABLE contacts ADD COLUMN c{next(columns)} int")
+                    run(database_url, f"SET lock_timeout = '50ms'; ALTER TABLE contacts ADD COLUMN c{next(columns)} int")
             return super().execute(query, params, **more)
 
     with (

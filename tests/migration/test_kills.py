@@ -5,13 +5,15 @@ Something in the way holds a run still at the stage in question, so that the kil
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
 from sandbox import crm
 from sandbox.proofs import constraint_is_valid, duplicate_groups
-from sandbox.server_databases import database
+from sandbox.server_databases import database, filled_template
 from sandbox.snapshot import difference, snapshot
 from tests.migration.observed import (
     ended,
@@ -132,11 +134,31 @@ STAGES = {
 
 
 @pytest.fixture(scope="module")
-def undisturbed(postgres, crm_template, migrate):
+def templates(postgres, crm_template, migrate):
+    """The sample CRM at each revision, merged in many batches, as names of databases to be cloned."""
+    made = {"base": crm_template}
+    with ExitStack() as stack:
+        for revision, before in (("dedupe_contacts", "base"), ("head", "dedupe_contacts")):
+            filled = filled_template(postgres.url, partial(_upgrade, migrate, revision), template=made[before])
+            made[revision] = stack.enter_context(filled)
+        yield made
+
+
+def _upgrade(migrate, revision, url):
+    migrate(url, "upgrade", revision, CONTACTS_SCHEMA_BATCH_SIZE="1")
+
+
+@pytest.fixture
+def at_revision(new_database, templates):
+    """Gives the URL of a CRM at a revision, the test's own copy."""
+    return lambda revision: new_database(templates[revision])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(postgres, upgraded_template):
     """The rows as a run leaves them that nobody disturbed."""
-    with database(postgres.url, template=crm_template) as url:
-        migrate(url, "upgrade", "head")
-        yield without_stamps(snapshot(url))
+    with database(postgres.url, template=upgraded_template) as url:
+        return without_stamps(snapshot(url))
 
 
 def stop_at(url: str, stage: Stage, *, server_side: bool) -> None:
@@ -159,25 +181,24 @@ KILLS = [
 
 
 @pytest.mark.parametrize(("name", "server_side"), KILLS)
-def test_after_a_kill_the_same_command_goes_on(crm_url, migrate, undisturbed, name, server_side):
+def test_after_a_kill_the_same_command_goes_on(crm_url, at_revision, migrate, undisturbed, name, server_side):
     stage, before = STAGES[name], snapshot(crm_url)
-    if stage.first != "base":
-        migrate(crm_url, "upgrade", stage.first, CONTACTS_SCHEMA_BATCH_SIZE="1")
-    execute(crm_url, *stage.prepare)
+    url = at_revision(stage.first)
+    execute(url, *stage.prepare)
 
-    stop_at(crm_url, stage, server_side=server_side)
-    execute(crm_url, "DROP FUNCTION IF EXISTS wait_here CASCADE")
+    stop_at(url, stage, server_side=server_side)
+    execute(url, "DROP FUNCTION IF EXISTS wait_here CASCADE")
     if stage.target == "head":
-        migrate(crm_url, "upgrade", "head")
+        migrate(url, "upgrade", "head")
 
-        assert without_stamps(snapshot(crm_url)) == undisturbed
-        assert duplicate_groups(crm_url) == 0
-        assert constraint_is_valid(crm_url)
-        assert remains(crm_url) == []
+        assert without_stamps(snapshot(url)) == undisturbed
+        assert duplicate_groups(url) == 0
+        assert constraint_is_valid(url)
+        assert remains(url) == []
 
-    migrate(crm_url, "downgrade", "base")
-    assert difference(before, snapshot(crm_url)) == []
-    assert remains(crm_url) == []
+    migrate(url, "downgrade", "base")
+    assert difference(before, snapshot(url)) == []
+    assert remains(url) == []
 
 
 def test_a_killed_run_that_waits_in_the_server_does_not_keep_the_next_one_out(crm_url, migrate):

@@ -16,8 +16,8 @@ import pytest
 from contacts_schema.cli import main
 from sandbox import crm
 from sandbox.alembic_command import environment
+from sandbox.alembic_here import run_here
 from sandbox.server_binaries import find
-from tests.migration.conftest import run_here
 from tests.migration.observed import value
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -8,7 +8,7 @@ import psycopg
 
 from sandbox import crm
 from sandbox.alembic_command import environment
-from tests.migration.conftest import run_here
+from sandbox.alembic_here import run_here
 
 __all__ = ["DOWN", "UP", "paste", "render", "rendered"]
 

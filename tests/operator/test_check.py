@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from sandbox.alembic_command import environment
-from tests.migration.conftest import run_here
+from sandbox.alembic_here import run_here
 from tests.migration.observed import execute
 
 DROP = "ALTER TABLE contacts DROP CONSTRAINT unique_phone_workspace"
@@ -17,9 +17,8 @@ def check(url):
 
 
 @pytest.fixture
-def url(crm_url, upgraded):
-    upgraded(crm_url, "upgrade", "head")
-    return crm_url
+def url(upgraded_url):
+    return upgraded_url
 
 
 def test_all_is_well(url):

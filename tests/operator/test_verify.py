@@ -25,19 +25,18 @@ def results(command, url, *arguments):
     return {check["name"]: check for check in found["checks"]}
 
 
-def test_after_an_upgrade_everything_holds_and_nothing_is_left_of_the_look(crm_command, upgraded, crm_url):
-    upgraded(crm_url, "upgrade", "head")
+def test_after_an_upgrade_everything_holds_and_nothing_is_left_of_the_look(crm_command, upgraded_url):
     sequences = (
         "SELECT array_agg((schemaname, sequencename, last_value) ORDER BY schemaname, sequencename) FROM pg_sequences"
     )
-    before, numbers = snapshot(crm_url), value(crm_url, sequences)
+    before, numbers = snapshot(upgraded_url), value(upgraded_url, sequences)
 
-    done = crm_command(crm_url, "verify")
+    done = crm_command(upgraded_url, "verify")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "checks hold" in done.stdout
-    assert difference(before, snapshot(crm_url)) == []
-    assert value(crm_url, sequences) == numbers
+    assert difference(before, snapshot(upgraded_url)) == []
+    assert value(upgraded_url, sequences) == numbers
 
 
 def test_before_an_upgrade_it_says_what_is_missing(crm_command, crm_url):

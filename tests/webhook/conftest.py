@@ -10,9 +10,9 @@ import pytest
 
 from sandbox import servers
 from sandbox.alembic_command import environment
+from sandbox.alembic_here import run_here
 from sandbox.server_databases import filled_template
 from tests.conftest import NewDatabase
-from tests.migration.conftest import run_here
 
 TABLE = """
     CREATE TABLE contacts (
