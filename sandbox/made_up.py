@@ -86,7 +86,7 @@ def trigger(name: str, **facts: Any) -> Trigger:
 
 def check(name: str, *columns: int) -> Check:
     """A CHECK that reads these columns."""
-    return Check(table=0, name=name, expression="true", columns=columns, validated=True)
+    return Check(table=0, name=name, expression="true", columns=columns, certain=True)
 
 
 def named(of: Table, name: str, **facts: Any) -> NamedColumn:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 from psycopg import Connection, sql
@@ -81,12 +82,12 @@ class Archive:
 
         For each column of ``moving`` it remembers which archived row the reference led to.
         """
-        numbers = tuple(c.number for c in table.columns)
+        numbers = tuple(c.number for c in table.stored)
         columns = [
             *self._own("~op", "~row", "~unit"),
             *(template("{} AS {}").format(ident(table.by_number[n].name), into(n)) for n in table.primary_key),
             *(template("0::bigint AS {}").format(ident(f"~p{n}")) for n in moving),
-            *(ident(c.name) for c in table.columns),
+            *(ident(c.name) for c in table.stored),
         ]
         return self._relation("archive", table, numbers, tuple(moving), columns)
 
@@ -247,7 +248,7 @@ def key(number: int) -> sql.Identifier:
 
 
 def _shape(table: Table, numbers: Sequence[int], moving: Sequence[int]) -> str:
-    """What must be unchanged for a new row to fit an older archive or journal table."""
+    """A value for what must be unchanged for a new row to fit an older archive or journal table. Short, to be indexed."""
     columns = [(n, table.by_number[n].type, table.by_number[n].collation, table.by_number[n].name) for n in numbers]
     keys = [(n, table.by_number[n].type) for n in table.primary_key]
-    return json.dumps([columns, keys, list(moving)])
+    return sha256(json.dumps([columns, keys, list(moving)]).encode()).hexdigest()

@@ -16,6 +16,7 @@ from .merge.root import blank
 from .merge.statements import new, old
 from .report import Progress
 from .retry import patiently, with_lock
+from .session import OWN_PATH
 from .settings import Settings
 from .sql import load
 
@@ -65,6 +66,7 @@ class Blanks:
 
     def _empty_some(self, archive: Archive, run: int) -> int:
         with self.connection.transaction():
+            self.connection.execute(OWN_PATH)
             journal = self.journal(archive)
             (op,) = archive.begin_batch(run, [("blank", [journal.id])])
             statement = self.emptying(archive.schema, journal)

@@ -23,7 +23,7 @@ from contacts_schema.comparison import expected
 from contacts_schema.configuration import settings_from
 from contacts_schema.connections import connection_failed
 from contacts_schema.errors import ContactsSchemaError, Interrupted, UrlError, began_with_ctrl_c
-from contacts_schema.session import refuse_pooler, refuse_read_only
+from contacts_schema.session import at_home, refuse_pooler, refuse_read_only
 from contacts_schema.settings import Settings
 from contacts_schema.turns import take_turn
 from contacts_schema.unstamped import refuse_unstamped
@@ -145,7 +145,7 @@ def _engine(url: URL, schema: str) -> Engine:
         connection.autocommit = True
         refuse_pooler(connection)
         # Decides where alembic_version is, whatever the role's or the database's own search_path says.
-        connection.execute("SELECT set_config('search_path', quote_ident(%s), false)", (schema,))
+        at_home(connection, schema)
         connection.execute(_SESSION)
         connection.autocommit = False
 

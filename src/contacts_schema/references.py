@@ -122,10 +122,13 @@ def _table(facts: Facts, schema: str, name: str) -> Table | None:
 
 
 def _pair(child: Column, parent: Column) -> Pair:
-    """Columns of two types are compared as the child's, which is what its indexes hold."""
+    """Columns of two types are compared as the child's, which is what its indexes hold.
+
+    Without its length: by a cast a longer value would be cut off in silence, by an assignment it is an error.
+    """
     same = child.base_type == parent.base_type
     equality = parent.equality if same else child.equality
-    return Pair(child=child.number, parent=parent.number, equality=equality or "=", cast=None if same else child.type)
+    return Pair(child=child.number, parent=parent.number, equality=equality or "=", cast=None if same else child.base_type)
 
 
 def _declared_edge(reference: Reference, child: Table, parent: Table, pair: Pair) -> Edge:

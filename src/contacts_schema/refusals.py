@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from .catalog.facts import Facts, Table
 from .errors import Reason
-from .merge.tree import Node, Tree
+from .merge.tree import Tree
 from .refusals_of_tables import foreign_key_reasons, ownership, table_reasons
 from .settings import Settings
 
@@ -13,9 +13,9 @@ MERGING = frozenset(
     {
         "bad_reference", "blocked_key", "child_kind", "child_owner", "collision", "contradiction", "cycle", "check",
         "disabled_foreign_key", "exclusion", "foreign_key", "generated_reference", "inherits", "invalid_index",
-        "key_reference", "keyless_child", "missing_partition", "no_index", "no_replica_identity", "not_valid",
-        "own_collision", "partition_foreign_key", "rehearsal", "rule", "stranded", "survivor_without_key", "suspect",
-        "trigger", "update_action",
+        "key_reference", "keyless_child", "misfit", "missing_partition", "no_index", "no_replica_identity",
+        "own_collision", "partition_foreign_key", "partition_trigger", "rehearsal", "rule", "stranded",
+        "survivor_without_key", "suspect", "trigger", "unseen", "untaken", "update_action",
     }
 )  # fmt: skip
 
@@ -32,7 +32,6 @@ def refusals(facts: Facts, settings: Settings, target: Table, key: Sequence[int]
         yield from _database_rights(facts, settings)
         for node in tree.nodes:
             yield from table_reasons(facts.role.name, node, tree)
-            yield from _half_built(node, settings.constraint) if node.merges else ()
         yield from foreign_key_reasons(facts, tree)
 
 
@@ -82,18 +81,6 @@ def _moving_key(tree: Tree, key: Sequence[int]) -> Iterator[Reason]:
             "change keys, and make new duplicates",
             "nothing was changed; merge by hand",
         )
-
-
-def _half_built(node: Node, own: str) -> Iterator[Reason]:
-    """A build that was cut short leaves an index which new rows must keep, and rows of before may not."""
-    for index in node.table.indexes:
-        if index.enforcing and not index.valid and not (node.is_root and index.name == own):
-            yield _reason(
-                "invalid_index",
-                f'the unique index "{index.name}" of "{node.table.label}" is INVALID and enforced all the same: a row of '
-                "before that breaks it could not be brought back",
-                f'DROP INDEX CONCURRENTLY "{node.table.schema}"."{index.name}", or REINDEX INDEX CONCURRENTLY',
-            )
 
 
 def _ownership(facts: Facts, table: Table) -> Iterator[Reason]:

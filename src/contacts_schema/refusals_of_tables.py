@@ -20,6 +20,7 @@ def table_reasons(role: str, node: Node, tree: Tree) -> Iterator[Reason]:
     yield from _columns(node)
     yield from _triggers(node)
     yield from _keyless(node, tree)
+    yield from _unseen(role, node)
     yield from _unindexed(node)
 
 
@@ -72,6 +73,16 @@ def _rights(role: str, node: Node) -> Iterator[Reason]:
             "rights" if node.is_root else "child_rights",
             f'role "{role}" lacks {missing} on "{table.label}"',
             f'GRANT {missing} ON "{table.schema}"."{table.name}" TO "{role}"',
+        )
+
+
+def _unseen(role: str, node: Node) -> Iterator[Reason]:
+    for key in node.table.unseen if node.merges else ():
+        yield _reason(
+            "unseen",
+            f'the foreign key "{key.name}" of "{node.table.label}" is NOT VALID, and role "{role}" cannot see all of '
+            f'"{key.parent}": a row without its parent could not be brought back',
+            "let the role read that table, or validate the foreign key, or drop it",
         )
 
 
@@ -139,6 +150,13 @@ def _columns(node: Node) -> Iterator[Reason]:
 
 
 def _triggers(node: Node) -> Iterator[Reason]:
+    for name in node.table.partition_triggers:
+        yield _reason(
+            "partition_trigger",
+            f'the trigger "{name}" is on a partition alone, or in another state than that of "{node.table.label}": what it '
+            "changes would not be undone",
+            "create it on the partitioned table, in one state for all",
+        )
     for trigger in node.table.triggers:
         if trigger.function == "lo_manage" and trigger.on_delete and trigger.enabled != "D" and node.merges:
             yield _reason(

@@ -31,7 +31,7 @@ _ATTEMPTS = 3
 _FAILING = frozenset(
     {
         "bad_reference", "bad_sql", "check", "child_kind", "child_rights", "exclusion", "foreign_key",
-        "generated_reference", "missing_partition", "no_replica_identity", "not_owner", "not_valid", "private_schema",
+        "generated_reference", "missing_partition", "no_replica_identity", "not_owner", "untaken", "private_schema",
         "rights", "row_security", "rule",
     }
 )  # fmt: skip

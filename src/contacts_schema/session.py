@@ -39,11 +39,21 @@ _SESSION = {
     "contacts_schema.merging": "on",
 }
 
+# Where the contacts' schema alone is searched, functions of the user's (in a trigger, a CHECK, an index, a generated column)
+# may miss what they find for the application. So what changes rows searches the session's own path, too, in second place.
+_KEPT_PATH = "contacts_schema.search_path"
+# The server's own names stay first, which they are where the path does not say otherwise.
+OWN_PATH = (
+    "SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', pg_catalog.current_setting('search_path'),"
+    f" nullif(pg_catalog.btrim(pg_catalog.regexp_replace(pg_catalog.current_setting('{_KEPT_PATH}', true),"
+    """ '(^|,)\\s*"?pg_catalog"?\\s*(?=,|$)', '', 'g'), ', '), '')), true)"""
+)
+
 # A deferred check fails where it is met, and not at the commit. A batch changes few rows of large tables, which the planner
 # cannot know of a table that was just filled: it would read some of them whole, or a whole index. So what a plan costs is
 # the rows that it reads. Scans are not forbidden: up to PostgreSQL 17 a plan with a forbidden part, which every scan of a
 # work table is, costs so much that nothing else about it counts. Not the costs of pages: a tablespace may have its own.
-IN_BATCH = "SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL cpu_tuple_cost = 10; SET LOCAL cpu_index_tuple_cost = 10"
+IN_BATCH = f"SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL cpu_tuple_cost = 10; SET LOCAL cpu_index_tuple_cost = 10; {OWN_PATH}"
 
 
 def prepare(connection: Connection[Any], settings: Settings) -> None:
@@ -83,11 +93,18 @@ def beside(connection: Connection[Any], settings: Settings) -> Iterator[Connecti
         yield None
         return
     with closing(other):
-        for name in ("role", "search_path"):
-            value = _scalar(connection, "SELECT pg_catalog.current_setting(%s)", [name])
+        for name in ("role", "search_path", _KEPT_PATH):
+            value = _scalar(connection, "SELECT pg_catalog.current_setting(%s, true)", [name])
             other.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
         _set(other, settings)
         yield other
+
+
+def at_home(connection: Connection[Any], schema: str, *, local: bool = False) -> None:
+    """Search this schema alone; ``OWN_PATH`` adds what was searched so far. Until the transaction's end if ``local``."""
+    kept = "SELECT pg_catalog.set_config(%s, pg_catalog.current_setting('search_path'), %s)"
+    connection.execute(kept, [_KEPT_PATH, local])
+    connection.execute("SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(%s), %s)", [schema, local])
 
 
 def set_lock_timeout(connection: Connection[Any], milliseconds: int) -> None:

@@ -8,7 +8,8 @@ from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
 from .catalog.facts import Column, Table
-from .compose import ident
+from .compose import comma, fragment, ident, template
+from .doubts import Doubts, ask, untaken
 from .errors import Reason, Refused
 from .expressions import failing_conditions, order_fails
 from .merge.passes import Found
@@ -18,6 +19,7 @@ from .merge.root import RootStatements, blank, is_text
 from .merge.statements import SQL
 from .merge.tree import Node
 from .plan import Plan
+from .session import OWN_PATH
 from .sql import load
 from .suspects import Suspect, reason_for, singular, unreadable
 from .violations import violations
@@ -35,11 +37,23 @@ def blank_phones(table: Table, phone: Column, rows: str) -> Reason:
     )
 
 
+_TOO_LARGE = ("22001", "22003", "22P02")
+
+
+def _misfit(node: Node, sqlstate: str | None) -> Reason:
+    return Reason(
+        problem=f'a reference of "{node.table.label}" could not hold the key of a survivor (SQLSTATE {sqlstate})',
+        way_on="give its column the type of the key, or choose other survivors by survivor_order",
+        code="misfit",
+    )
+
+
 class Survey:
     """One look at the data of one plan; ``resolver`` works out all groups at once and takes no lock."""
 
     def __init__(self, connection: Connection[Any], plan: Plan, resolver: Resolver, root: RootStatements) -> None:
         self.connection, self.plan, self.resolver, self.root = connection, plan, resolver, root
+        self.doubts = Doubts(connection, resolver, fills=bool(plan.fill))
         self.tallies: Sequence[Tally] = ()
 
     def reasons(self, found: Found, *, always: bool = False) -> list[Reason]:
@@ -49,7 +63,8 @@ class Survey:
         """
         failing = [*failing_conditions(self.connection, self.plan)] if found.slices else []
         merging = self._merging() if found.slices and not failing and (always or self._worth_looking()) else ()
-        return [*self.of_the_table(), *failing, *merging]
+        indexes = self.doubts.of_indexes(self.plan.settings.constraint) if found.slices else ()
+        return [*self.of_the_table(), *failing, *merging, *indexes]
 
     def of_the_table(self) -> list[Reason]:
         """Those that need no look at the tables that hang on it, nor any of the session's own."""
@@ -63,6 +78,7 @@ class Survey:
             self.plan.settings.survivor_order is not None
             or bool(tree.cycles)
             or any(self._may_fail(node) for node in tree.nodes)
+            or self.doubts.any()
         )
 
     @staticmethod
@@ -72,21 +88,30 @@ class Survey:
         placed = bool({0, *changed} & set(node.table.partitioned_by))
         keys = {pair.parent for edge in (*node.outgoing, *node.own) for pair in edge.pairs} - set(node.table.primary_key)
         shared = len(node.incoming) > 1 or (node.is_root and bool(keys))
-        held = node.uniques or node.own or node.exclusions or node.needs or node.unproven
+        held = node.uniques or node.own or node.exclusions or node.needs or node.narrow
         return bool(held) or checked or placed or shared
 
     def _merging(self) -> list[Reason]:
         with self.connection.transaction():
             # One snapshot for all statements: without locks the rows would change from one to the next.
-            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            self.connection.execute(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; {OWN_PATH}")
             self._rank()
             self.connection.execute(SQL["analyze"].format(rows=self.resolver.statements[0].rows), {})
-            self.tallies = self.resolver.resolve(lock=False)
+            self.tallies = self._resolve()
             reasons = reasons_of(self.tallies, self.plan.decided)
             for tally in self.tallies:
                 collisions = self.resolver.collisions(tally.node)
                 reasons += violations(collisions, self._count) if tally.moved else ()
-            return reasons
+            return [*reasons, *self.doubts.reasons()]
+
+    def _resolve(self) -> Sequence[Tally]:
+        """Work out all groups. Raises Refused where a survivor's key does not fit a reference."""
+        try:
+            return self.resolver.resolve(lock=False)
+        except psycopg.DataError as error:
+            if not (self.resolver.at_work.narrow and error.sqlstate in _TOO_LARGE):
+                raise
+            raise Refused([_misfit(self.resolver.at_work, error.sqlstate)]) from None
 
     def _rank(self) -> None:
         """Take every duplicate by the order of survivors. Raises Refused where a row's value makes the order fail."""
@@ -110,6 +135,7 @@ class Survey:
         if not is_text(phone):
             return
         if self.plan.settings.blank_phones == "null" and not phone.not_null:
+            yield from self._unblanked(table, phone)
             return
         count = self.blanks()
         if not count:
@@ -123,6 +149,29 @@ class Survey:
             )
         else:
             yield blank_phones(table, phone, rows(count))
+
+    def _unblanked(self, table: Table, phone: Column) -> Iterator[Reason]:
+        """CHECKs that do not take a row without its blank phone, and what would not come back as it was."""
+        columns = [
+            template("NULL::{} AS {}").format(fragment(c.type), ident(c.name)) if c == phone else ident(c.name)
+            for c in table.stored
+        ]
+        parts = {"table": ident(table.schema, table.name), "name": ident(table.name), "blank": blank(ident(phone.name))}
+        for check in table.checks:
+            kept = template("({})").format(fragment(check.expression))
+            found = ask(self.connection, _SQL["unblanked"].format(**parts, columns=comma(columns), kept=kept))
+            if found and not isinstance(found, str):
+                yield Reason(
+                    problem=f'without its blank "{phone.name}", {rows(found)} of "{table.label}" would violate '
+                    f'"{check.name}"',
+                    way_on=f'clean these blanks by hand, or drop "{check.name}"',
+                    code="blank_check",
+                )
+        for rule in table.computed:
+            kept = template("({})").format(fragment(rule.expression))
+            found = ask(self.connection, _SQL["unblanked"].format(**parts, columns=sql.SQL("*"), kept=kept))
+            if found and not isinstance(found, str):
+                yield untaken(self.root.node, rule, rows(found))
 
     def _unhashable(self) -> Iterator[Reason]:
         table = self.root.table

@@ -146,3 +146,20 @@ def test_groups_in_the_way_of_each_other_may_be_in_two_workers_hands(database_ur
     run(database_url, REFERRED, EACH_OTHER)
 
     assert merge(database_url, batch_size=1).rows_merged == 2
+
+
+def test_references_of_one_column_to_keys_of_two_types(database_url):
+    """Whether they agree was asked as the types of the keys, which the server does not compare."""
+    run(
+        database_url,
+        CONTACTS,
+        "CREATE TABLE profiles (id int PRIMARY KEY, contact_id bigint UNIQUE REFERENCES contacts);"
+        "INSERT INTO profiles VALUES (1, 1), (2, 2), (4, 4);"
+        "CREATE TABLE likes (id int PRIMARY KEY, both_id int REFERENCES contacts REFERENCES profiles);"
+        "INSERT INTO likes VALUES (1, 1), (2, 2), (4, 4)",
+    )
+
+    def moved() -> None:
+        assert query(database_url, "SELECT both_id FROM likes ORDER BY id") == [(1,), (1,), (4,)]
+
+    round_trip(database_url, moved, collisions=((None, "profiles", "merge"),))

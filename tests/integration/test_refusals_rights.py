@@ -268,6 +268,24 @@ def test_a_read_only_session_is_told_before_alembic_writes(alembic, database_url
     assert alembic(url, "current").returncode == 0
 
 
+def test_a_foreign_key_that_is_not_valid_and_leads_to_where_the_role_cannot_look(role):
+    owner_of_contacts(role)
+    run(role.admin, "CREATE SCHEMA other; CREATE TABLE other.workspaces (id bigint PRIMARY KEY)")
+    run(
+        role.admin,
+        "ALTER TABLE contacts ADD CONSTRAINT home FOREIGN KEY (workspace_id) REFERENCES other.workspaces NOT VALID",
+    )
+
+    assert role.told() == [
+        (
+            "unseen",
+            'the foreign key "home" of "public.contacts" is NOT VALID, and role "deployer" cannot see all of '
+            '"other.workspaces": a row without its parent could not be brought back',
+            "let the role read that table, or validate the foreign key, or drop it",
+        )
+    ]
+
+
 def test_texts_are_texts_whatever_the_role_is_set_to(alembic, role):
     owner_of_contacts(role)
     run(role.admin, f"ALTER ROLE {role.name} SET client_encoding = SQL_ASCII")

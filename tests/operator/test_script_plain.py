@@ -144,6 +144,11 @@ STOPS = {
         "ALTER TABLE messages ADD CONSTRAINT said CHECK (body <> 'm3') NOT VALID",
         "could be neither changed nor brought back: messages (said)",
     ),
+    "an index that a build left invalid": (
+        "CREATE UNIQUE INDEX half ON contacts (id, name);"
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'half'::regclass",
+        "could not be brought back: half",
+    ),
     "blank phones": ("UPDATE contacts SET phone = ' ' WHERE id = 4", "1 rows of public.contacts have a blank phone"),
     "a trigger that keeps rows": (
         "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"

@@ -99,28 +99,52 @@ class Trigger:
 class Check:
     """A CHECK, or a NOT NULL that is NOT VALID; ``columns`` are those that its expression reads.
 
-    Where it is not ``validated`` rows of before may break it.
+    ``certain`` where every row keeps it: it is valid, and made of what always gives the same.
     """
 
     table: int
     name: str
     expression: str
     columns: tuple[int, ...]
-    validated: bool
+    certain: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computed:
+    """A stored column that a function of the user's computes, as a condition on a row: that it would give the same today."""
+
+    table: int
+    name: str
+    expression: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
     """A foreign key of a table as a condition on a row of it, ``~image``: that the row which it refers to is there.
 
-    Only of keys that are enforced, and to tables of which every row can be seen.
+    ``lacking`` is the contrary; ``certain`` where it is valid, so that no statement of today leaves a row without.
+    Only of keys that are enforced, and to tables of which every row can be seen. A row may lack it where the key is NOT
+    VALID, and where rows came or went while its triggers were off.
     """
 
     table: int
     name: str
     expression: str
+    lacking: str
     columns: tuple[int, ...]
-    validated: bool
+    certain: bool
+
+
+Rule = Check | Computed | Need
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unseen:
+    """A foreign key that is NOT VALID and whose ``parent``, ``schema.table``, this role cannot see whole."""
+
+    table: int
+    name: str
+    parent: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +152,8 @@ class Table:
     """A relation and what hangs on it. ``rows`` is the planner's estimate, -1 where it was never analysed.
 
     ``partitioned_by`` are the columns that decide where a row lies, 0 for an expression; ``partitions`` the condition
-    that holds in each of its leaves, None where there is none.
+    that holds in each of its leaves, None where there is none. ``partition_triggers`` are those of partitions that the
+    table itself does not have, or not in that state.
     """
 
     oid: int
@@ -155,12 +180,15 @@ class Table:
     owner_is_superuser: bool = False
     partitioned_by: tuple[int, ...] = ()
     partitions: tuple[str | None, ...] = ()
+    partition_triggers: tuple[str, ...] = ()
     distributed: bool = False
     columns: tuple[Column, ...] = ()
     indexes: tuple[Index, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     checks: tuple[Check, ...] = ()
+    computed: tuple[Computed, ...] = ()
     needs: tuple[Need, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
 
     @property
     def label(self) -> str:
@@ -176,6 +204,11 @@ class Table:
         return {column.name: column for column in self.columns}
 
     @cached_property
+    def stored(self) -> tuple[Column, ...]:
+        """The columns that a row holds. A virtual one is computed when it is read, which may fail."""
+        return tuple(column for column in self.columns if column.generated != "v")
+
+    @cached_property
     def primary_index(self) -> Index | None:
         return next((index for index in self.indexes if index.primary), None)
 
@@ -184,10 +217,9 @@ class Table:
         return self.primary_index.columns if self.primary_index else ()
 
     @cached_property
-    def unvalidated(self) -> tuple[Check | Need, ...]:
-        """Constraints that are NOT VALID: rows of before may break them, and can then be neither changed nor inserted."""
-        constraints: tuple[Check | Need, ...] = (*self.checks, *self.needs)
-        return tuple(constraint for constraint in constraints if not constraint.validated)
+    def doubtful(self) -> tuple[Rule, ...]:
+        """What rows that are there may break, so that they could be neither changed nor inserted as they are."""
+        return (*(check for check in self.checks if not check.certain), *self.computed, *self.needs)
 
     def names(self, numbers: tuple[int, ...]) -> str:
         """Column names for people: ``workspace_id, phone``."""

@@ -11,7 +11,21 @@ from psycopg.rows import class_row, scalar_row
 from ..compose import oids
 from ..settings import Settings
 from ..sql import load
-from .facts import Check, Column, Facts, ForeignKey, Index, NamedColumn, Need, PrivateSchema, Role, Table, Trigger
+from .facts import (
+    Check,
+    Column,
+    Computed,
+    Facts,
+    ForeignKey,
+    Index,
+    NamedColumn,
+    Need,
+    PrivateSchema,
+    Role,
+    Table,
+    Trigger,
+    Unseen,
+)
 
 _SQL = load("catalog")
 
@@ -91,7 +105,9 @@ def read_tables(connection: Connection[Any], oids: Sequence[int]) -> Mapping[int
     indexes = _by_table(_rows(connection, Index, "indexes", oids=oids))
     triggers = _by_table(_rows(connection, Trigger, "triggers", oids=oids))
     checks = _by_table(_rows(connection, Check, "checks", oids=oids))
+    computed = _by_table(_rows(connection, Computed, "computed", oids=oids))
     needs = _by_table(_rows(connection, Need, "needs", oids=oids))
+    unseen = _by_table(_rows(connection, Unseen, "unseen", oids=oids))
     distributed = _distributed(connection)
     return {
         table.oid: replace(
@@ -100,7 +116,9 @@ def read_tables(connection: Connection[Any], oids: Sequence[int]) -> Mapping[int
             indexes=indexes[table.oid],
             triggers=triggers[table.oid],
             checks=checks[table.oid],
+            computed=computed[table.oid],
             needs=needs[table.oid],
+            unseen=unseen[table.oid],
             distributed=table.oid in distributed,
         )
         for table in _rows(connection, Table, "tables", oids=oids)

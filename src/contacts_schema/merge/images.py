@@ -108,13 +108,15 @@ class Images:
                         template("({} IS NOT NULL AND {} IS NOT NULL AND {})").format(
                             of(a, ident("~tid")),
                             of(b, ident("~tid")),
-                            differ(
-                                [self.of_node.cast(pair_a, of(a, new(pair_a.parent)))],
-                                [self.of_node.cast(pair_b, of(b, new(pair_b.parent)))],
-                            ),
+                            differ([self._held(a, pair_a)], [self._held(b, pair_b)]),
                         )
                     )
         return found
+
+    def _held(self, alias: str, pair: Pair) -> Fragment:
+        """What a reference would hold, in its column's type: the keys of two tables may be of two."""
+        own = fragment(self.node.table.by_number[pair.child].base_type)
+        return template("CAST({} AS {})").format(of(alias, new(pair.parent)), own)
 
     def projected(self, numbers: Sequence[int] | None = None) -> sql.Composed:
         """The rows that stay, as they will be, generated columns computed anew."""

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 from ..catalog.facts import Table
 from ..errors import Reason
-from ..references import listed
 from ..settings_parsing import dotted
 from .resolve import Tally
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One kind of problem: the count in a tally, and its words, of which those in braces are filled in."""
+    """One kind of problem: the count in a tally, and its words. ``{rows}``, ``{table}`` and ``{setting}`` are filled in."""
 
     code: str
     count: str
@@ -70,13 +69,6 @@ PROBLEMS = (
         problem='{rows} of "{table}" would need a unique key of a row that is merged because of another key',
         way_on="merge these rows by hand first",
     ),
-    Problem(
-        code="not_valid",
-        count="broken",
-        problem='{rows} of "{table}" break {unvalidated}, which is NOT VALID: they could be neither changed nor brought '
-        "back",
-        way_on="correct these rows by hand and VALIDATE it, or drop it",
-    ),
 )
 
 
@@ -96,7 +88,6 @@ def worded(kind: Problem, table: Table, rows: str) -> Reason:
         "rows": rows,
         "table": table.label,
         "setting": dotted(table.schema, table.name),
-        "unvalidated": listed([one.name for one in table.unvalidated], "or"),
     }
     return Reason(problem=kind.problem.format(**words), way_on=kind.way_on.format(**words), code=kind.code)
 

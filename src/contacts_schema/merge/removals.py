@@ -22,12 +22,12 @@ def remove(writes: WriteStatements) -> sql.Composed:
         keeper_key=comma(
             [*(of("~r", new(n)) for n in table.primary_key), *(of("~r", source(n)) for n in writes.node.changed)]
         ),
-        columns=comma(writes.of_node.column(c.number) for c in table.columns),
+        columns=comma(writes.of_node.column(c.number) for c in table.stored),
         archived=comma(
             [
                 *(into(n) for n in table.primary_key),
                 *(source(n) for n in writes.node.changed),
-                *(ident(c.name) for c in table.columns),
+                *(ident(c.name) for c in table.stored),
             ]
         ),
         archive=ident(writes.schema, writes.archive.name),

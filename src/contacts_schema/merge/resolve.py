@@ -19,8 +19,8 @@ class Tally:
     """What a batch would do to one table, and what it must not do.
 
     ``merged`` rows go into others, ``moved`` rows change. The rest are problems: rows that two references pull apart,
-    that lose a key because their survivor has none, that collide and differ, that break a constraint which is NOT VALID,
-    and rows further up the tree that refer to merged ones.
+    that lose a key because their survivor has none, that collide and differ, and rows further up the tree that refer
+    to merged ones.
     """
 
     node: Node
@@ -33,7 +33,6 @@ class Tally:
     own_collisions: int = 0
     blocked: int = 0
     stranded: int = 0
-    broken: int = 0
 
     @property
     def keyless(self) -> int:
@@ -50,6 +49,7 @@ class Resolver:
 
     def __init__(self, connection: Connection[Any], tree: Tree) -> None:
         self.connection, self.tree = connection, tree
+        self.at_work = tree.root
         self.parents = {node.table.oid: node for node in tree.nodes}
         self.statements = [NodeStatements(node=node, parents=self.parents) for node in tree.nodes]
         self._scripts = {lock: [self._script(s, lock=lock) for s in self.statements] for lock in (True, False)}
@@ -79,6 +79,7 @@ class Resolver:
         return Script(statements, lock, self.connection)
 
     def _resolve(self, script: Script) -> Tally:
+        self.at_work = script.node
         if script.node.plain:
             return Tally(node=script.node, merged=0, moved=0)
         for statement in script.image:
@@ -90,8 +91,6 @@ class Resolver:
             self.connection.execute(statement, {})
         if script.torn:
             tally |= {"contradictions": int(self._row(script.torn)["rows"])}
-        if script.broken:
-            tally |= {"broken": int(self._row(script.broken)["rows"])}
         return Tally(node=script.node, own_collisions=collisions, **merging, **tally)
 
     def _merge(self, script: Script) -> dict[str, int]:

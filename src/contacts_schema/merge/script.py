@@ -99,11 +99,5 @@ class Script:
         return None if torn is None else self._render([torn])[0]
 
     @cached_property
-    def broken(self) -> bytes | None:
-        """Rows that a constraint which is NOT VALID would not take as they are; None where there is none."""
-        broken = self.statements.broken()
-        return None if broken is None else self._render([broken])[0]
-
-    @cached_property
     def tally(self) -> bytes:
         return self._render([self.statements.tally()])[0]

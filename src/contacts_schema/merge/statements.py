@@ -6,8 +6,8 @@ from functools import cached_property
 
 from psycopg import sql
 
-from ..catalog.facts import Check, Need
-from ..compose import NOTHING, TRUE, Fragment, differ, every, fragment, ident, some, template
+from ..catalog.facts import Index, Need, Rule
+from ..compose import NOTHING, TRUE, Fragment, comma, differ, every, fragment, ident, some, template
 from ..sql import load
 from .tree import Edge, Node, Pair
 
@@ -113,7 +113,7 @@ class NodeStatements:
     def condition(edge: Edge) -> Fragment:
         return template("({})").format(fragment(edge.condition)) if edge.condition else TRUE
 
-    def count_referring(self, edge: Edge) -> sql.Composed:
+    def count_referring(self, edge: Edge, which: Fragment = TRUE) -> sql.Composed:
         """How many rows refer, over this reference, to rows of the parent that change or go."""
         return SQL["cycle"].format(
             parent=rows_of(self.parents[edge.parent]),
@@ -121,7 +121,7 @@ class NodeStatements:
             name=self.name,
             joined=self.joined(edge),
             changed=self.altered(edge),
-            condition=self.condition(edge),
+            condition=every([self.condition(edge), which]),
         )
 
     def hit(self, edge: Edge, *, lock: bool) -> sql.Composed:
@@ -179,18 +179,37 @@ class NodeStatements:
         listed = list(numbers)
         return differ((of("~r", old(n)) for n in listed), (of("~r", new(n)) for n in listed))
 
-    def broken(self) -> sql.Composed | None:
-        """How many rows break a constraint that is NOT VALID; None where the node has no such constraint."""
-        breaks = [
-            template("({} AND NOT ({}))").format(self._tested_by(one), fragment(one.expression))
-            for one in self.node.unproven
-        ]
-        return SQL["broken"].format(**self.parts, breaks=some(breaks)) if breaks else None
+    def broken(self, rule: Rule, *, fills: bool = False) -> sql.Composed:
+        """How many rows that change or go would not be taken as they are; ``fills`` where their survivors change as well."""
+        if self.node.plain:
+            (edge,) = self.node.incoming
+            return self.count_referring(edge, self._breaks(rule))
+        # A foreign key whose columns stay is asked of a row only when it comes back.
+        which = "going" if isinstance(rule, Need) else "changing_or_filled" if fills and self.node.is_root else "changing"
+        return SQL["broken"].format(
+            **self.parts | self._aliased(rule) | {"rows": SQL[which].format(rows=self.rows)}, breaks=self._breaks(rule)
+        )
+
+    def broken_anywhere(self, rule: Rule) -> sql.Composed:
+        """Whether any row would not be taken as it is."""
+        return SQL["broken_anywhere"].format(**self.parts | self._aliased(rule), breaks=self._breaks(rule))
+
+    def twins(self, index: Index) -> sql.Composed:
+        """Whether two rows are equal under an index."""
+        keys = [template("({})").format(fragment(key)) for key in index.keys]
+        there = [] if index.nulls_not_distinct else [template("{} IS NOT NULL").format(key) for key in keys]
+        predicate = [template("({})").format(fragment(index.predicate))] if index.predicate else []
+        return SQL["twins"].format(
+            table=self.table, name=self.name, keys=comma(keys), indexed=every([*there, *predicate, TRUE])
+        )
 
     @staticmethod
-    def _tested_by(constraint: Check | Need) -> Fragment:
-        """Which rows meet it: a CHECK all that change, a foreign key whose columns stay only those that are to come back."""
-        return TRUE if isinstance(constraint, Check) else sql.SQL('"~r"."~keeper" IS NOT NULL')
+    def _breaks(rule: Rule) -> Fragment:
+        return fragment(rule.lacking if isinstance(rule, Need) else f"NOT ({rule.expression})")
+
+    @staticmethod
+    def _aliased(rule: Rule) -> dict[str, Fragment]:
+        return {"name": ident("~image")} if isinstance(rule, Need) else {}
 
     def tally(self) -> sql.Composed:
         unkeyed = [

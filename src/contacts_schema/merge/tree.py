@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..catalog.facts import Check, Column, Index, Need, Table
+from ..catalog.facts import Column, Index, Need, Rule, Table
 
 _BOOKKEEPING = re.compile(
     r"^(date_?)?(created|updated|inserted|modified|changed)(_?(at|on|date|time|timestamp))?$", re.IGNORECASE
 )
+_WIDER = {"smallint": ("integer", "bigint", "numeric"), "integer": ("bigint", "numeric"), "bigint": ("numeric",)}
 _SURROGATE = re.compile(r"\b(nextval|gen_random_uuid|uuid_generate_v[1-7]\w*|uuidv[47])\(", re.IGNORECASE)
 
 
@@ -45,8 +46,8 @@ class Node:
 
     ``moved`` are the columns whose values may change, ``uniques`` the unique indexes that a changed value may violate:
     its rows can then be duplicates of each other. ``needs`` are foreign keys over changed columns that no merge
-    follows. ``plain`` tables just change a column after one parent: nothing about
-    their rows has to be worked out before.
+    follows. A reference of a ``narrow`` one may not hold every key. ``plain`` tables just change a column after one
+    parent: nothing about their rows has to be worked out before.
     """
 
     position: int
@@ -59,6 +60,7 @@ class Node:
     uniques: tuple[Index, ...]
     exclusions: tuple[Index, ...]
     needs: tuple[Need, ...] = ()
+    narrow: bool = False
     plain: bool = False
 
     @property
@@ -77,11 +79,11 @@ class Node:
         return tuple(sorted({*self.table.primary_key, *self.moved, *self.own_moved, *referenced, *shared}))
 
     @cached_property
-    def unproven(self) -> tuple[Check | Need, ...]:
-        """Constraints that a row which changes, or goes and is to come back, may break as it is."""
+    def doubtful(self) -> tuple[Rule, ...]:
+        """What a row that changes, or goes and is to come back, may break as it is."""
         if self.merges:
-            return self.table.unvalidated
-        return tuple(one for one in self.table.unvalidated if isinstance(one, Check) and self.changed)
+            return self.table.doubtful
+        return tuple(one for one in self.table.doubtful if self.changed and not isinstance(one, Need))
 
     @cached_property
     def sharing(self) -> tuple[Edge, ...]:
@@ -226,6 +228,7 @@ class _Growth:
             uniques=() if position == 0 else tuple(self._uniques(oid)),
             exclusions=tuple(i for i in self._tested(oid) if i.exclusion),
             needs=self._needs(oid),
+            narrow=self._narrow((*incoming, *own)),
             plain=self._plain(oid, incoming, own),
         )
 
@@ -241,8 +244,19 @@ class _Growth:
         if oid == self.root.oid or own or len(incoming) != 1 or any(i.unique or i.exclusion for i in self._tested(oid)):
             return False
         (edge,) = incoming
-        checked = bool(self._needs(oid)) or any(moved & set(c.columns) or not c.validated for c in table.checks)
+        checked = bool(self._needs(oid)) or any(moved & set(check.columns) for check in table.checks)
         placed = bool({0, *moved} & set(table.partitioned_by))
         follows = bool({pair.parent for pair in edge.pairs} & self.moved[edge.parent])
         keyed = set(self.tables[edge.parent].primary_key)
-        return not (checked or placed or follows) and all(p.parent in keyed or p.child not in moved for p in edge.pairs)
+        if checked or placed or follows or self._narrow(incoming):
+            return False
+        return all(pair.parent in keyed or pair.child not in moved for pair in edge.pairs)
+
+    def _narrow(self, edges: Iterable[Edge]) -> bool:
+        """A reference has another type or length than the key, which a survivor's key may not fit."""
+        types = (
+            (self.tables[edge.child].by_number[pair.child].type, self.tables[edge.parent].by_number[pair.parent].type)
+            for edge in edges
+            for pair in edge.pairs
+        )
+        return any(held not in (key, *_WIDER.get(key, ()), "text") for held, key in types)

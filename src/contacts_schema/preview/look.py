@@ -11,7 +11,6 @@ from psycopg.rows import dict_row
 
 from ..archive import Archive
 from ..catalog.read import read_facts
-from ..compose import ident, template
 from ..errors import Refused
 from ..guard import Guard
 from ..merge.passes import Found
@@ -24,7 +23,7 @@ from ..plan import Plan, make_plan
 from ..preflight import blocking, refuse_at_once, unique
 from ..report import Silent
 from ..run import archive_elsewhere
-from ..session import prepare
+from ..session import at_home, prepare
 from ..settings import Settings
 from ..survey import Survey
 from ..workspace import Workspace as Tables
@@ -62,7 +61,7 @@ def preview(connection: Connection[Any], settings: Settings, *, samples: bool = 
     with connection.transaction(force_rollback=True):
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         # As in an upgrade, so that the settings' own SQL means the same.
-        connection.execute(template("SET LOCAL search_path = {}").format(ident(settings.schema)), {})
+        at_home(connection, settings.schema, local=True)
         connection.execute("SET LOCAL lock_timeout = '10s'")
         return _Look(connection, make_plan(read_facts(connection, settings), settings), nothing, samples).all()
 

@@ -8,10 +8,10 @@ from ..compose import literal, plain, template
 from ..downgrade import STILL_CONSTRAINED, Downgrade
 from ..errors import Refused
 from ..report import Silent
-from ..session import prepare
+from ..session import at_home, prepare
 from ..settings import Settings
 from .constraint import drop_constraint
-from .opening import CHANGED, at_home, catalog_of, open_script, require_same
+from .opening import CHANGED, catalog_of, open_script, require_same
 from .restoring import Restoring
 from .text import SQL, Text
 from .upgrade import refuse_begun
@@ -25,7 +25,7 @@ class DowngradeScript:
 
     def __init__(self, connection: Connection[Any], settings: Settings) -> None:
         prepare(connection, settings)
-        at_home(connection, settings)
+        at_home(connection, settings.schema)
         self.connection, self.settings = connection, settings
         self.down = Downgrade(connection, settings, Silent())
         if self.down.plan.target is None:

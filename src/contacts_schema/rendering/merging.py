@@ -7,7 +7,9 @@ from typing import Any, Final
 from psycopg import Connection, sql
 
 from ..archive import Relation
+from ..catalog.facts import Need
 from ..compose import TRUE, Fragment, comma, ident, literal, template
+from ..doubts import untaken
 from ..errors import Reason
 from ..merge.counters import counters
 from ..merge.moves import move_plain, move_together
@@ -92,9 +94,16 @@ class Merging:
         self.text.run(MERGE["analyze"].format(rows=self.scripts[node.position].statements.rows))
 
     def _work_out(self, script: Script) -> None:
+        if not script.node.plain:
+            self._work_out_rows(script)
+        for rule in script.node.doubtful:
+            # Whoever runs it may not see every parent, and new orphans come under keys that are NOT VALID alone.
+            if not (isinstance(rule, Need) and rule.certain):
+                found = script.statements.broken(rule, fills=bool(self.plan.fill))
+                self.text.refuse(found, untaken(script.node, rule, "{rows}"))
+
+    def _work_out_rows(self, script: Script) -> None:
         node = script.node
-        if node.plain:
-            return
         if not node.is_root:
             self.text.say(f"Work out what becomes of the rows of {node.table.label}, and stop if it is not to be.")
         for statement in script.image:
@@ -111,8 +120,6 @@ class Merging:
         node = script.node
         if node.own and script.own_collisions:
             self._refuse("own_collisions", node, script.own_collisions)
-        if script.broken:
-            self._refuse("broken", node, script.broken)
         counts = {"unkeyed": "unkeyed"}
         if script.torn:
             self._refuse("contradictions", node, script.torn)

@@ -10,15 +10,10 @@ from ..catalog.read import fingerprint_query, look_alikes_query
 from ..compose import Fragment, comma, ident, literal, some, template
 from ..errors import Reason
 from ..merge.tree import Tree
-from ..session import lock_key
+from ..session import OWN_PATH, lock_key
 from ..settings import Settings
 from ..suspects import singular
 from .text import SQL, Text, embedded
-
-
-def at_home(connection: Connection[Any], settings: Settings) -> None:
-    """Read the catalog as the script will: with the names of one schema unqualified."""
-    connection.execute("SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(%s), false)", [settings.schema])
 
 
 def open_script(text: Text, settings: Settings, target: Table, tables: Sequence[Table]) -> None:
@@ -32,11 +27,12 @@ def open_script(text: Text, settings: Settings, target: Table, tables: Sequence[
 
 
 def require_same(text: Text, connection: Connection[Any], queries: Iterable[Fragment]) -> None:
-    """Stop where one of the queries gives another value than it does now."""
+    """Stop where one of the queries gives another value than it does now; from here on the session's own path counts."""
     for query in queries:
         row = connection.execute(query.as_bytes(connection), {}).fetchone()
         assert row is not None
         text.refuse_if(template("({}) IS DISTINCT FROM {}").format(query, sql.Literal(row[0])), CHANGED)
+    text.run(SQL["own_path"].format(path=sql.SQL(OWN_PATH.removeprefix("SELECT "))))
 
 
 def catalog_of(tables: Iterable[Table]) -> Fragment:

@@ -11,12 +11,13 @@ from ..errors import Reason, Refused
 from ..preview.look import preview
 from ..report import Silent
 from ..run import Run
+from ..session import at_home
 from ..settings import Settings
 from ..survey import blank_phones
 from .archive import PlannedArchive
 from .constraint import add_constraint
 from .merging import Merging
-from .opening import at_home, catalog_of, look_alikes, open_script, require_same
+from .opening import catalog_of, look_alikes, open_script, require_same
 from .text import SQL, Text
 
 
@@ -30,7 +31,7 @@ class UpgradeScript:
         found = preview(connection, settings)
         if found.reasons:
             raise Refused(found.reasons)
-        at_home(connection, settings)
+        at_home(connection, settings.schema)
         self.connection, self.settings = connection, settings
         self.run = Run(connection, settings, Silent())
         refuse_begun(self.run)

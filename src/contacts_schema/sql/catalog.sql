@@ -60,6 +60,11 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::
                  WHERE c.relkind = 'p'), '{{}}') AS partitioned_by,
        coalesce((SELECT pg_catalog.array_agg(pg_catalog.pg_get_partition_constraintdef(t.relid)) FROM pg_catalog.pg_partition_tree(c.oid) AS t
                  WHERE c.relkind = 'p' AND t.isleaf), '{{}}') AS partitions,
+       -- Triggers of partitions that the table itself does not have, or not in that state.
+       coalesce((SELECT pg_catalog.array_agg(g.tgrelid::regclass::text || '.' || g.tgname ORDER BY g.tgrelid, g.tgname)
+                 FROM pg_catalog.pg_partition_tree(c.oid) AS t JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = t.relid AND NOT g.tgisinternal
+                 LEFT JOIN pg_catalog.pg_trigger AS p ON p.oid = g.tgparentid
+                 WHERE c.relkind = 'p' AND t.relid <> c.oid AND (g.tgtype & 1) <> 0 AND g.tgenabled IS DISTINCT FROM coalesce(p.tgenabled, 'D')), '{{}}') AS partition_triggers,
        pg_catalog.pg_get_userbyid(c.relowner)::text AS owner, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
        (SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.oid = c.relowner) AS owner_is_superuser,
        pg_catalog.has_table_privilege(c.oid, 'SELECT') AS can_select,
@@ -81,7 +86,7 @@ SELECT pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS pre
 -- name: columns
 SELECT a.attrelid::bigint AS table, a.attnum::int AS number, a.attname AS name,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
-       pg_catalog.format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL) AS base_type,
+       pg_catalog.format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, -1) AS base_type,
        t.typcategory::text AS category, a.attnotnull AS not_null, a.attgenerated::text AS generated,
        a.attidentity::text AS identity, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS default,
        a.attcollation::bigint AS collation,
@@ -171,39 +176,80 @@ ORDER BY t.tgrelid, t.tgname
 
 -- name: checks
 -- What is enforced (conenforced: PostgreSQL 18). A NOT NULL can be NOT VALID from then on, and is a constraint of its own.
-SELECT k.conrelid::bigint AS table, k.conname AS name, k.convalidated AS validated, coalesce(k.conkey::int[], '{{}}') AS columns,
-       CASE k.contype WHEN 'c' THEN pg_catalog.pg_get_expr(k.conbin, k.conrelid)
-           ELSE (SELECT pg_catalog.format('%%I IS NOT NULL', a.attname) FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = k.conkey[1])
-       END AS expression
+-- What every row keeps is valid, and has nothing in it that may be something else today: a function of the user's own, the
+-- time, or a time zone's.
+SELECT k.conrelid::bigint AS table, k.conname AS name, coalesce(k.conkey::int[], '{{}}') AS columns, e.expression,
+       k.convalidated AND e.expression !~* '\m(now|current_\w+|localtime\w*|\w+_timestamp|timeofday|timezone|to_char|age|random|user|session_user)\M'
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid
+                       AND d.refclassid = 'pg_catalog.pg_proc'::regclass)
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+                       AND a.atttypid IN ('timestamptz'::regtype, 'timetz'::regtype)) AS certain
 FROM pg_catalog.pg_constraint AS k
+CROSS JOIN LATERAL (
+    SELECT CASE k.contype WHEN 'c' THEN pg_catalog.pg_get_expr(k.conbin, k.conrelid)
+           ELSE (SELECT pg_catalog.format('pg_catalog.num_nulls(%%I) = 0', a.attname) FROM pg_catalog.pg_attribute AS a
+                 WHERE a.attrelid = k.conrelid AND a.attnum = k.conkey[1]) END AS expression
+) AS e
 WHERE (k.contype = 'c' OR (k.contype = 'n' AND NOT k.convalidated)) AND k.conrelid = ANY (%(oids)s::oid[])
   AND coalesce((pg_catalog.to_jsonb(k) ->> 'conenforced')::boolean, true)
 ORDER BY k.conrelid, k.conname
 
+-- name: computed
+-- Stored columns that a function of the user's computes, which may give something else today. (The cast to the column's type
+-- is not in the text.)
+SELECT a.attrelid::bigint AS table, a.attname AS name,
+       pg_catalog.format('pg_catalog.record_image_eq(ROW(%%I), ROW(CAST((%%s) AS %%s)))', a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+                         pg_catalog.format_type(a.atttypid, a.atttypmod)) AS expression
+FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attgenerated = 's' AND NOT a.attisdropped
+  AND EXISTS (SELECT FROM pg_catalog.pg_depend AS p WHERE p.refclassid = 'pg_catalog.pg_proc'::regclass
+              AND ((p.classid = 'pg_catalog.pg_attrdef'::regclass AND p.objid = d.oid)
+                   OR (p.classid = 'pg_catalog.pg_class'::regclass AND p.objid = a.attrelid AND p.objsubid = a.attnum)))
+ORDER BY a.attrelid, a.attnum
+
 -- name: needs
 -- Foreign keys of these tables as conditions on a row. With a NULL in it a key refers to nothing; under MATCH FULL it may
--- have NULLs alone.
-SELECT k.conrelid::bigint AS table, k.conname AS name, k.convalidated AS validated, k.conkey::int[] AS columns,
-       (SELECT pg_catalog.string_agg(pg_catalog.format('"~image".%%I IS NULL', a.attname), CASE k.confmatchtype WHEN 'f' THEN ' AND ' ELSE ' OR ' END ORDER BY a.attnum)
-        FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))
-       || pg_catalog.format(' OR EXISTS (SELECT FROM %%I.%%I AS "~parent" WHERE ', n.nspname, p.relname)
-       || (SELECT pg_catalog.string_agg(pg_catalog.format('"~parent".%%I OPERATOR(%%I.%%s) "~image".%%I', pa.attname, os.nspname, o.oprname, ca.attname), ' AND ')
-           FROM ROWS FROM (pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.conpfeqop)) AS u(parent, child, op)
-           JOIN pg_catalog.pg_operator AS o ON o.oid = u.op JOIN pg_catalog.pg_namespace AS os ON os.oid = o.oprnamespace
-           JOIN pg_catalog.pg_attribute AS pa ON pa.attrelid = k.confrelid AND pa.attnum = u.parent
-           JOIN pg_catalog.pg_attribute AS ca ON ca.attrelid = k.conrelid AND ca.attnum = u.child)
-       || ')' AS expression
+-- have NULLs alone. (That a row lacks it is not written as NOT of the other: the planner makes an anti join of this alone.)
+SELECT k.conrelid::bigint AS table, k.conname AS name, k.conkey::int[] AS columns, k.convalidated AS certain,
+       pg_catalog.format('%%s OR EXISTS (%%s)', c.nothing, e.parent) AS expression,
+       pg_catalog.format('(%%s) AND NOT EXISTS (%%s)', c.something, e.parent) AS lacking
 FROM pg_catalog.pg_constraint AS k
 JOIN pg_catalog.pg_class AS p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = p.relnamespace
+CROSS JOIN LATERAL (
+    SELECT pg_catalog.string_agg(pg_catalog.format('"~image".%%I IS NULL', a.attname), CASE k.confmatchtype WHEN 'f' THEN ' AND ' ELSE ' OR ' END ORDER BY a.attnum) AS nothing,
+           pg_catalog.string_agg(pg_catalog.format('"~image".%%I IS NOT NULL', a.attname), CASE k.confmatchtype WHEN 'f' THEN ' OR ' ELSE ' AND ' END ORDER BY a.attnum) AS something
+    FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+) AS c
+CROSS JOIN LATERAL (
+    SELECT pg_catalog.format('SELECT FROM %%I.%%I AS "~parent" WHERE ', n.nspname, p.relname)
+           || pg_catalog.string_agg(pg_catalog.format('"~parent".%%I OPERATOR(%%I.%%s) "~image".%%I', pa.attname, os.nspname, o.oprname, ca.attname)
+              || CASE WHEN pa.attcollation <> ca.attcollation AND 0 NOT IN (pa.attcollation, ca.attcollation)
+                      THEN pg_catalog.format(' COLLATE %%I.%%I', ls.nspname, l.collname) ELSE '' END, ' AND ') AS parent
+    FROM ROWS FROM (pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.conpfeqop)) AS u(parent, child, op)
+    JOIN pg_catalog.pg_operator AS o ON o.oid = u.op JOIN pg_catalog.pg_namespace AS os ON os.oid = o.oprnamespace
+    JOIN pg_catalog.pg_attribute AS pa ON pa.attrelid = k.confrelid AND pa.attnum = u.parent
+    JOIN pg_catalog.pg_attribute AS ca ON ca.attrelid = k.conrelid AND ca.attnum = u.child
+    LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = pa.attcollation LEFT JOIN pg_catalog.pg_namespace AS ls ON ls.oid = l.collnamespace
+) AS e
 WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid = ANY (%(oids)s::oid[])
   AND EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgconstraint = k.oid AND t.tgrelid = k.conrelid AND t.tgenabled IN ('O', 'A'))
   AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(p.oid, 'SELECT') AND NOT pg_catalog.row_security_active(p.oid)
 ORDER BY k.oid
 
+-- name: unseen
+-- Foreign keys that are NOT VALID, and lead to where this role cannot look.
+SELECT k.conrelid::bigint AS table, k.conname AS name, n.nspname || '.' || p.relname AS parent
+FROM pg_catalog.pg_constraint AS k
+JOIN pg_catalog.pg_class AS p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = p.relnamespace
+WHERE k.contype = 'f' AND k.conparentid = 0 AND NOT k.convalidated AND k.conrelid = ANY (%(oids)s::oid[])
+  AND EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgconstraint = k.oid AND t.tgrelid = k.conrelid AND t.tgenabled IN ('O', 'A'))
+  AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(p.oid, 'SELECT') AND NOT pg_catalog.row_security_active(p.oid))
+ORDER BY k.oid
+
 -- name: named_columns
 -- Columns whose type is that of a single-column primary key, or an array of it; their names are judged in code.
 SELECT a.attrelid::bigint AS table, n.nspname AS schema, c.relname AS name, a.attname AS column,
-       pg_catalog.format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL) AS type,
+       pg_catalog.format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, -1) AS type,
        (SELECT t2.attname FROM pg_catalog.pg_attribute AS t2 WHERE t2.attrelid = a.attrelid AND t2.attnum > 0 AND NOT t2.attisdropped
           AND t2.attname = pg_catalog.regexp_replace(a.attname, '(_id|Id)$', CASE WHEN a.attname ~ 'Id$' THEN 'Type' ELSE '_type' END)
           AND t2.attname <> a.attname) AS type_column,
@@ -239,7 +285,7 @@ SELECT pg_catalog.md5(pg_catalog.concat_ws('|',
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', c.oid, n.nspname, c.relname, c.relkind), ';' ORDER BY c.oid)
      FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = ANY ({oids})),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', k.oid, k.conrelid, k.confrelid, k.conkey, k.confkey, k.confdeltype, k.confupdtype), ';' ORDER BY k.oid)
-     FROM pg_catalog.pg_constraint AS k WHERE (k.contype = 'f' AND k.confrelid = ANY ({oids})) OR (k.contype IN ('c', 'x', 'u') AND k.conrelid = ANY ({oids}))),
+     FROM pg_catalog.pg_constraint AS k WHERE (k.contype = 'f' AND k.confrelid = ANY ({oids})) OR (k.contype IN ('c', 'x', 'u', 'f', 'n') AND k.conrelid = ANY ({oids}))),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', i.indexrelid, i.indkey, i.indisready), ';' ORDER BY i.indexrelid)
      FROM pg_catalog.pg_index AS i WHERE i.indrelid = ANY ({oids}) AND i.indisunique),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', t.oid, t.tgfoid, t.tgtype, t.tgenabled), ';' ORDER BY t.oid)

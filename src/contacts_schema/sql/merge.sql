@@ -129,7 +129,7 @@ WITH "~ranked" AS MATERIALIZED ({ranked}), "~duplicates" AS (
     WHERE "~rank" = 1 ORDER BY {primary_key} FOR NO KEY UPDATE OF {table_name} SKIP LOCKED
 ), "~taken" AS (
     INSERT INTO {rows}
-    SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~rank", "~keeper_rel", "~keeper", false{values}
+    SELECT pg_catalog.nextval('pg_temp."~row"'::pg_catalog.regclass), "~rel", "~tid", "~rank", "~keeper_rel", "~keeper", false{values}
     FROM "~ranked"
     WHERE "~rank" BETWEEN 2 AND %(cap)s + 1
       AND (("~rel", "~tid") IN (SELECT "~rel", "~tid" FROM "~duplicates")) IS TRUE
@@ -142,7 +142,7 @@ SELECT (SELECT count(*) FROM "~ranked" WHERE "~rank" BETWEEN 2 AND %(cap)s + 1) 
 -- name: take_all_duplicates
 -- The same for a look ahead at every group at once, without a lock.
 INSERT INTO {rows}
-SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~rank", "~keeper_rel", "~keeper", false{values}
+SELECT pg_catalog.nextval('pg_temp."~row"'::pg_catalog.regclass), "~rel", "~tid", "~rank", "~keeper_rel", "~keeper", false{values}
 FROM ({ranked}) AS "~ranked" WHERE "~rank" > 1
 
 -- name: analyze
@@ -168,7 +168,7 @@ WITH "~found" AS (
     WHERE {changed} AND {condition}
     {lock}
 )
-INSERT INTO {rows} SELECT nextval('pg_temp."~row"'), "~rel", "~tid", "~unit", NULL, NULL, false{value_names} FROM "~found"
+INSERT INTO {rows} SELECT pg_catalog.nextval('pg_temp."~row"'::pg_catalog.regclass), "~rel", "~tid", "~unit", NULL, NULL, false{value_names} FROM "~found"
 
 -- name: hit_own
 -- Rows that refer to a duplicate of their own table and are none themselves. Lock: FOR NO KEY UPDATE, or FOR UPDATE
@@ -188,7 +188,7 @@ DELETE FROM {hits}
 -- name: image
 -- The whole new image of each row, all of its references at once.
 INSERT INTO {rows}
-SELECT nextval('pg_temp."~row"'), "~h"."~rel", "~h"."~tid", least({units}), NULL, NULL, {contradiction}{values}{sources}
+SELECT pg_catalog.nextval('pg_temp."~row"'::pg_catalog.regclass), "~h"."~rel", "~h"."~tid", least({units}), NULL, NULL, {contradiction}{values}{sources}
 FROM (SELECT DISTINCT "~rel", "~tid" FROM {hits}) AS "~h"
 JOIN {table} AS {name} ON {name}.ctid = "~h"."~tid" AND coalesce({name}.tableoid = "~h"."~rel", false)
 {parents}
@@ -196,7 +196,7 @@ JOIN {table} AS {name} ON {name}.ctid = "~h"."~tid" AND coalesce({name}.tableoid
 -- name: image_own
 -- Rows that change only through a reference to their own table join the others with their values as they are.
 INSERT INTO {rows}
-SELECT nextval('pg_temp."~row"'), "~h"."~rel", "~h"."~tid", 0, NULL, NULL, false{values}{sources}
+SELECT pg_catalog.nextval('pg_temp."~row"'::pg_catalog.regclass), "~h"."~rel", "~h"."~tid", 0, NULL, NULL, false{values}{sources}
 FROM (SELECT DISTINCT "~rel", "~tid" FROM {hits}) AS "~h"
 JOIN {table} AS {name} ON {name}.ctid = "~h"."~tid" AND coalesce({name}.tableoid = "~h"."~rel", false)
 WHERE NOT EXISTS (SELECT FROM {rows} AS "~x" WHERE "~x"."~tid" = "~h"."~tid" AND coalesce("~x"."~rel" = "~h"."~rel", false))
@@ -413,10 +413,27 @@ ORDER BY 1
 SELECT count(*) AS rows FROM ({image}) AS "~image" WHERE NOT {expression}
 
 -- name: broken
--- Rows that would not pass as they are: a constraint that is NOT VALID is asked of every change, and when they come back.
-SELECT count(*) AS rows FROM {rows} AS "~r"
-JOIN {table} AS "~image" ON "~image".ctid = "~r"."~tid" AND coalesce("~image".tableoid = "~r"."~rel", false)
+-- Rows that would not be taken as they are, when they are changed or come back.
+SELECT count(*) AS rows FROM ({rows}) AS "~r"
+JOIN {table} AS {name} ON {name}.ctid = "~r"."~tid" AND coalesce({name}.tableoid = "~r"."~rel", false)
 WHERE {breaks}
+
+-- name: going
+SELECT "~rel", "~tid" FROM {rows} WHERE "~keeper" IS NOT NULL
+
+-- name: changing
+SELECT "~rel", "~tid" FROM {rows}
+
+-- name: changing_or_filled
+SELECT "~rel", "~tid" FROM {rows} UNION SELECT "~keeper_rel", "~keeper" FROM {rows} WHERE "~keeper" IS NOT NULL
+
+-- name: broken_anywhere
+-- Whether such a row is anywhere in the table, before it is asked which of them a merge meets.
+SELECT EXISTS (SELECT FROM {table} AS {name} WHERE {breaks}) AS found
+
+-- name: twins
+-- Whether rows are there that an index would not take together.
+SELECT EXISTS (SELECT FROM {table} AS {name} WHERE {indexed} GROUP BY {keys} HAVING count(*) > 1) AS found
 
 -- name: violated_exclusion
 -- Rows whose new image an exclusion constraint would reject, against rows that stay where they are.

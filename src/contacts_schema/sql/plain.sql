@@ -75,6 +75,12 @@ BEGIN
         RAISE EXCEPTION 'more is to be known of %%: a unique key, a trigger, a rule, a generated column, another type or another reference goes with it, or it is not there', "~names"
               USING HINT = "~render";
     END IF;
+    SELECT pg_catalog.string_agg(i.indexrelid::regclass::text, ', ') INTO "~names" FROM pg_catalog.pg_index AS i
+    WHERE i.indrelid = "~target" AND i.indisunique AND i.indisready AND NOT i.indisvalid;
+    IF "~names" IS NOT NULL THEN
+        RAISE EXCEPTION 'a unique index is INVALID and enforced all the same, so that rows of before could not be brought back: %%', "~names"
+              USING HINT = 'drop it, or REINDEX INDEX';
+    END IF;
     SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%%s (%%s)', k.conrelid::regclass, k.conname), ', ') INTO "~names"
     FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE NOT k.convalidated AND coalesce((pg_catalog.to_jsonb(k) ->> 'conenforced')::boolean, true)

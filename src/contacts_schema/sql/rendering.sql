@@ -8,8 +8,13 @@ SET LOCAL row_security = off;
 SET LOCAL client_min_messages = warning;
 SET LOCAL jit = off;
 SET LOCAL work_mem = '64MB';
+DO $path$ BEGIN PERFORM pg_catalog.set_config('contacts_schema.search_path', pg_catalog.current_setting('search_path'), true); END $path$;
 SET LOCAL search_path = {schema};
 SET LOCAL "contacts_schema.merging" = 'on'
+
+-- name: own_path
+-- What the user's functions find for the application they find here, too.
+DO $path$ BEGIN PERFORM {path}; END $path$
 
 -- name: begin_part
 -- A client may go on after an error. Then the commit fails, as long as not everything has passed.

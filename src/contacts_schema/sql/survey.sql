@@ -1,6 +1,10 @@
 -- name: blanks
 SELECT count(*) AS rows FROM {table} WHERE {blank}
 
+-- name: unblanked
+-- Rows that a CHECK would not take once their blank phone is NULL.
+SELECT count(*) AS rows FROM (SELECT {columns} FROM {table} WHERE {blank}) AS {name} WHERE NOT {kept}
+
 -- name: polymorphic
 -- Whether a type column names the table whose rows are merged. Reads until it finds one.
 SELECT EXISTS (SELECT FROM {table} WHERE pg_catalog.lower({column}::text) = ANY (%(names)s::text[])) AS found

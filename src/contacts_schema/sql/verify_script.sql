@@ -31,7 +31,8 @@ BEGIN
     END IF;
     PERFORM pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config('lock_timeout', '2s', true),
             pg_catalog.set_config('statement_timeout', '0', true),
-            pg_catalog.set_config('search_path', pg_catalog.quote_ident({schema}), true);
+            pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', pg_catalog.quote_ident({schema}), nullif(pg_catalog.btrim(
+                pg_catalog.regexp_replace(pg_catalog.current_setting('search_path'), '(^|,)\s*"?pg_catalog"?\s*(?=,|$)', '', 'g'), ', '), '')), true);
 
     SELECT pg_catalog.array_agg(k.column_name::text ORDER BY k.ordinal_position) INTO "~names"
     FROM information_schema.table_constraints AS c

@@ -13,6 +13,7 @@ from ..merge.root import RootStatements
 from ..merge.statements import NodeStatements
 from ..merge.tree import Edge, Node
 from ..plan import Plan, make_plan
+from ..session import OWN_PATH, at_home
 from ..settings import Settings
 from ..sql import load
 from .cases import Check, tried
@@ -30,7 +31,8 @@ def verify(connection: Connection[Any], settings: Settings) -> list[Check]:
         connection.execute("SET LOCAL row_security = off")
         connection.execute("SET LOCAL lock_timeout = '2s'")
         connection.execute("SET LOCAL statement_timeout = 0")
-        connection.execute(template("SET LOCAL search_path = {}").format(ident(settings.schema)), {})
+        at_home(connection, settings.schema, local=True)
+        connection.execute(OWN_PATH)
         plan = make_plan(read_facts(connection, settings), settings)
         if plan.target is None or plan.tree is None or plan.target.kind not in "rp":
             raise Refused(plan.reasons)

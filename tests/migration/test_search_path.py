@@ -1,0 +1,78 @@
+"""The user's functions find what they find for the application: in triggers, CHECKs and generated columns."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import make_url
+
+from sandbox.snapshot import difference, snapshot
+from sandbox.structure import structure
+from sandbox.trial import CONTACTS, query, run
+from tests.operator.scripts import DOWN, UP, paste, rendered
+
+# As on Supabase: what extensions bring is in a schema of its own, and the database's search_path names it.
+LAYOUT = """
+    CREATE SCHEMA extensions;
+    CREATE FUNCTION extensions.bare(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
+    CREATE FUNCTION public.plain(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN bare($1); END';
+"""
+USES = {
+    "a check": "ALTER TABLE contacts ADD CHECK (plain(name) <> 'nobody')",
+    "a generated column": "ALTER TABLE contacts ADD plain text GENERATED ALWAYS AS (plain(name)) STORED",
+    "a trigger": """
+        CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN NEW.note := bare(NEW.note); RETURN NEW; END';
+        CREATE TABLE notes (id int PRIMARY KEY, contact_id bigint REFERENCES contacts, note text);
+        INSERT INTO notes VALUES (1, 2, 'Hello');
+        CREATE TRIGGER stamp BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION stamp();
+    """,
+}
+
+
+@pytest.fixture
+def url(database_url):
+    name = make_url(database_url).database
+    run(database_url, LAYOUT, f"ALTER DATABASE {name} SET search_path = public, extensions")
+    run(database_url, CONTACTS)
+    return database_url
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("by_script", [False, True])
+def test_up_and_down(migrate_plain, url, use, by_script):
+    run(url, USES[use])
+    before, made = snapshot(url), structure(url)
+
+    if by_script:
+        paste(url, rendered(url, *UP, CONTACTS_SCHEMA_REFERENCES=""))
+        assert difference(before, snapshot(url))
+        paste(url, rendered(url, *DOWN, CONTACTS_SCHEMA_REFERENCES=""))
+    else:
+        migrate_plain(url, "upgrade", "head")
+        assert difference(before, snapshot(url))
+        migrate_plain(url, "downgrade", "base")
+
+    assert difference(before, snapshot(url)) == []
+    run(url, "DROP TABLE alembic_version")
+    assert structure(url) == made
+
+
+def test_names_of_the_servers_own_stay_first(migrate_plain, url):
+    """A path may name pg_catalog last, and then what stands before it counts: not for us."""
+    name = make_url(url).database
+    run(
+        url,
+        "CREATE SCHEMA app; CREATE TABLE notes (id int PRIMARY KEY, contact_id bigint REFERENCES contacts);"
+        "INSERT INTO notes VALUES (1, 2), (2, 4), (3, 6);"
+        "CREATE FUNCTION app.never(bigint, bigint) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';"
+        "CREATE OPERATOR app.= (FUNCTION = app.never, LEFTARG = bigint, RIGHTARG = bigint);"
+        "CREATE FUNCTION app.nextval(text) RETURNS bigint LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'not me'; END$$;",
+        f"ALTER DATABASE {name} SET search_path = app, public, pg_catalog",
+    )
+    before = snapshot(url)
+
+    migrate_plain(url, "upgrade", "head")
+    assert query(url, "SELECT contact_id FROM public.notes ORDER BY id") == [(1,), (4,), (5,)]
+    migrate_plain(url, "downgrade", "base")
+
+    assert difference(before, snapshot(url)) == []
