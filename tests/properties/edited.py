@@ -170,8 +170,9 @@ class Edited:
     # What the report lists
 
     def _said(self, table: Table, mark: str) -> bool:
-        """Whether a line names the row, by a primary key that it had at some time."""
-        rows = [row for row in self._rows(table, mark) if row]
+        """Whether a line names the row, by a primary key that it had at some time: when it was archived, perhaps."""
+        archived = [image.archive[table.name].get(mark) for image in self._images]
+        rows = [row for row in self._rows(table, mark) if row] + [one.row for one in archived if one]
         keys = (", ".join(f"{column}={row[column]}" for column in table.primary) for row in rows)
         starts = tuple(f"public.{table.name} ({key}):" for key in keys)
         return any(line.startswith(starts) for line in self.kept)
