@@ -15,6 +15,7 @@ from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.docker_client import DockerClient
 
+from sandbox import memory
 from sandbox.server_choice import Choice, ServerUnavailable
 
 __all__ = ["LOCAL_IMAGE", "OFFICIAL_IMAGE", "choose", "start"]
@@ -22,6 +23,7 @@ __all__ = ["LOCAL_IMAGE", "OFFICIAL_IMAGE", "choose", "start"]
 LOCAL_IMAGE: Final = "contacts-schema-postgres:local"  # made by sandbox/image/build
 OFFICIAL_IMAGE: Final = "postgres:16-alpine"
 PORT: Final = 5432
+PLACE: Final = "/var/lib/contacts_schema"
 START_SECONDS: Final = 60
 
 
@@ -37,12 +39,15 @@ def choose(environ: Mapping[str, str]) -> Choice:
 
 
 @contextmanager
-def start(image: str, settings: Mapping[str, str]) -> Iterator[str]:
-    """Run the image for the length of a `with` and give its superuser's URL."""
+def start(image: str, settings: Mapping[str, str], *, in_memory: bool) -> Iterator[str]:
+    """Run the image, its files `in_memory` where the engine has room, for a `with`; give its superuser's URL."""
     _do_without_missing_reaper()
     container = PostgresContainer(image, username="postgres", password=secrets.token_hex(16), dbname="postgres", driver=None)
     # Parallel index builds need more shared memory than a container's 64 MB.
     container.with_kwargs(shm_size="1g")
+    if in_memory and _has_room(container):
+        container.with_tmpfs_mount(PLACE)
+    container.with_env("PGDATA", f"{PLACE}/data")
     container.with_env("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C.UTF-8 --no-sync")
     container.with_command([word for name, value in settings.items() for word in ("-c", f"{name}={value}")])
     host = _loopback(container)
@@ -113,6 +118,11 @@ def _do_without_missing_reaper() -> None:
         testcontainers_config.ryuk_disabled = True
     finally:
         client.close()
+
+
+def _has_room(container: PostgresContainer) -> bool:
+    """Half of the memory that the engine's machine has is a file system's by default."""
+    return memory.for_everybody(int(container.get_docker_client().client.info()["MemTotal"]) // 2)
 
 
 def _loopback(container: PostgresContainer) -> str | None:

@@ -24,7 +24,7 @@ from tenacity import (
     wait_fixed,
 )
 
-from sandbox import server_binaries, server_watch
+from sandbox import memory, server_binaries, server_watch
 from sandbox.ports import free_port
 from sandbox.server_choice import Choice, ServerUnavailable
 
@@ -45,15 +45,16 @@ def choose(environ: Mapping[str, str], *, reason: str = "it was asked for") -> C
 
 
 @contextmanager
-def start(binaries: str, settings: Mapping[str, str]) -> Iterator[str]:
-    """Run a server in a temporary folder for the length of a `with` and give its superuser's URL.
+def start(binaries: str, settings: Mapping[str, str], *, in_memory: bool) -> Iterator[str]:
+    """Run a server in a temporary folder, `in_memory` where there is room, for a `with`; give its superuser's URL.
 
     It listens on the loopback address alone, asks for a password, and stops when this process does, however
     that dies.
     """
     user = server_binaries.unprivileged()
     # The watcher removes the folder too: it outlives a killed client.
-    with TemporaryDirectory(prefix="contacts_schema.", ignore_cleanup_errors=True) as name:
+    place = memory.room() if in_memory else None
+    with TemporaryDirectory(prefix="contacts_schema.", dir=place, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         _own(folder, user)
         programs = server_binaries.reachable(Path(binaries), user, folder)

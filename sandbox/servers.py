@@ -29,7 +29,7 @@ OPTIONS: Final = {
     "wal_level": "logical",
 }
 # A crash of the machine may lose everything, a crash of the server alone loses nothing.
-HASTY: Final = {"fsync": "off", "full_page_writes": "off"}
+HASTY: Final = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +59,15 @@ def server(
 ) -> Iterator[Server]:
     """Start the chosen server for the length of a `with`. Raises ServerUnavailable.
 
-    `durable` leaves fsync on, for measurements; `options` are server settings by name. A server given by
-    its URL is taken as it is.
+    `durable` leaves fsync on and the files on the disk, for measurements; else they are in memory where there is room.
+    `options` are server settings by name. A server given by its URL is taken as it is.
     """
     choice = choice or choose()
     settings = {**OPTIONS, **({} if durable else HASTY), **(options or {})}
     if choice.way == "url":
         yield _described(choice.target, choice)
         return
-    with _start(choice, settings) as url:
+    with _start(choice, settings, in_memory=not durable) as url:
         yield _described(url, choice)
 
 
@@ -95,12 +95,12 @@ def _container(environ: Mapping[str, str]) -> Choice:
     return server_container.choose(environ)
 
 
-def _start(choice: Choice, settings: Mapping[str, str]) -> AbstractContextManager[str]:
+def _start(choice: Choice, settings: Mapping[str, str], *, in_memory: bool) -> AbstractContextManager[str]:
     if choice.way == "embedded":
-        return server_embedded.start(choice.target, settings)
+        return server_embedded.start(choice.target, settings, in_memory=in_memory)
     from sandbox import server_container
 
-    return server_container.start(choice.target, settings)
+    return server_container.start(choice.target, settings, in_memory=in_memory)
 
 
 def _url(environ: Mapping[str, str]) -> Choice:
