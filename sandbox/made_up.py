@@ -36,7 +36,7 @@ def column(name: str, type_: str = "bigint", **facts: Any) -> Column:
 def index(name: str, *columns: int, **facts: Any) -> Index:
     """A valid unique B-tree over plain columns."""
     given: dict[str, Any] = {
-        "table": 0, "oid": 0, "name": name, "method": "btree", "columns": columns, "included": (), "mentions": (),
+        "table": 0, "name": name, "method": "btree", "columns": columns, "included": (), "mentions": (),
         "keys": tuple(f"c{number}" for number in columns), "equality": (EQUAL,) * len(columns), "plain": True,
         "predicate": None, "unique": True, "primary": False, "exclusion": False, "valid": True, "ready": True,
         "nulls_not_distinct": False, "constraint": None, "deferrable": False,
@@ -49,7 +49,7 @@ def table(
 ) -> Table:
     """An ordinary table of `public` with every right on it; `key` is its primary key, none if empty."""
     given: dict[str, Any] = {
-        "oid": oid, "schema": "public", "name": name, "kind": "r", "is_partition": False, "root": oid,
+        "oid": oid, "schema": "public", "name": name, "kind": "r", "is_partition": False,
         "has_heirs": False, "rows": 0.0, "pages": 0, "row_security_active": False, "rules": (), "published": (),
         "replica_identity": "d", "owner": "owner", "owned": True, "can_select": True, "can_insert": True,
         "can_update": True, "can_delete": True, "schema_usage": True, "schema_create": True,
@@ -79,7 +79,7 @@ def trigger(name: str, **facts: Any) -> Trigger:
     """An enabled row trigger before UPDATE and DELETE."""
     given: dict[str, Any] = {
         "table": 0, "name": name, "function": name, "function_schema": "public", "enabled": "O", "before": True,
-        "instead": False, "row": True, "on_insert": False, "on_update": True, "on_delete": True,
+        "row": True, "on_update": True, "on_delete": True,
     }  # fmt: skip
     return Trigger(**(given | facts))
 
@@ -100,7 +100,7 @@ def named(of: Table, name: str, **facts: Any) -> NamedColumn:
 
 def facts(*tables: Table, **given: Any) -> Facts:
     """Facts whose target is the first table."""
-    role = Role(name="deployer", database="crm", can_create_schema=True, can_create_temp=True, server_version=180000)
+    role = Role(name="deployer", database="crm", can_create_schema=True, can_create_temp=True)
     known: dict[str, Any] = {
         "role": role, "target": tables[0].oid if tables else None, "tables": {t.oid: t for t in tables},
         "foreign_keys": (), "named_columns": (), "similar": (), "private_schema": PrivateSchema(owned=True, ours=True),

@@ -46,11 +46,6 @@ class Write:
         """Seconds from when it was due: a stalled writer's next writes count as late, too."""
         return self.finished - self.due
 
-    @property
-    def service(self) -> float:
-        """Seconds that this write alone took."""
-        return self.finished - self.started
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waits:
@@ -60,8 +55,6 @@ class Waits:
     longest: float = 0.0
     longest_after: float = 0.0
     p99: float = 0.0
-    longest_service: float = 0.0
-    p99_service: float = 0.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -136,8 +129,6 @@ class WriterReport:
             longest=longest.wait,
             longest_after=longest.due - self.started,
             p99=_percentile([write.wait for write in chosen], 0.99),
-            longest_service=max(write.service for write in chosen),
-            p99_service=_percentile([write.service for write in chosen], 0.99),
         )
 
     def retries_between(self, since: float, until: float) -> Mapping[str, int]:

@@ -6,14 +6,15 @@ from functools import cached_property, partial
 from typing import Any
 
 from psycopg import Connection, Rollback, sql
-from psycopg.rows import scalar_row
 
-from .archive import Archive, Relation, key
+from .archive import Archive, Relation
+from .archive_layout import key
 from .catalog.facts import Table
 from .compose import Fragment, comma, ident, literal, plain, template
 from .ddl import change_table
 from .merge.root import blank
 from .merge.statements import new, old
+from .query import scalar
 from .report import Progress
 from .retry import patiently, with_lock
 from .session import OWN_PATH
@@ -104,8 +105,7 @@ class Blanks:
         )
 
     def _left(self) -> bool:
-        with self.connection.cursor(row_factory=scalar_row) as cursor:
-            return bool(cursor.execute(_SQL["blanks_left"].format(table=self.target, blank=self.blanks()), {}).fetchone())
+        return bool(scalar(self.connection, _SQL["blanks_left"].format(table=self.target, blank=self.blanks()), {}))
 
     def _create(self) -> None:
         function, trigger = self.creating()

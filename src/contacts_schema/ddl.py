@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from psycopg import Connection, sql
-from psycopg.rows import scalar_row
 
 from .catalog.read import find_table
 from .compose import comma, ident, template
 from .errors import TableReplaced
+from .query import scalar
 from .report import Progress
 from .retry import with_lock
 from .settings import Settings
@@ -74,8 +74,7 @@ def outlasting_vacuum(connection: Connection[Any]) -> Iterator[None]:
     Autovacuum yields to whoever has waited for longer than ``deadlock_timeout`` (1 s), which no attempt of
     ``lock_timeout`` (0.1 s) does: it would keep every one of them out until it is done, on a large table for hours.
     """
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        short = cursor.execute(_LOCK_TIMEOUT, {}).fetchone()
-        cursor.execute(_SET, [cursor.execute(_LONG_ENOUGH, {}).fetchone()])
-        yield
-        cursor.execute(_SET, [short])
+    short = scalar(connection, _LOCK_TIMEOUT)
+    connection.execute(_SET, [scalar(connection, _LONG_ENOUGH)])
+    yield
+    connection.execute(_SET, [short])

@@ -5,7 +5,6 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection, sql
-from psycopg.rows import scalar_row
 
 from .catalog.facts import Computed, Rule
 from .errors import Reason
@@ -13,6 +12,7 @@ from .merge.problems import rows
 from .merge.resolve import Resolver
 from .merge.statements import NodeStatements
 from .merge.tree import Node
+from .query import scalar
 from .retry import may_pass
 from .session import OWN_PATH
 
@@ -57,9 +57,9 @@ class Doubts:
 def ask(connection: Connection[Any], statement: sql.Composed) -> Any:
     """The value that a query of the user's expressions gives, or the SQLSTATE where one fails on a value of some row."""
     try:
-        with connection.transaction(), connection.cursor(row_factory=scalar_row) as cursor:
-            cursor.execute(OWN_PATH)
-            return cursor.execute(statement, {}).fetchone()
+        with connection.transaction():
+            connection.execute(OWN_PATH)
+            return scalar(connection, statement, {})
     except psycopg.Error as error:
         # A lock, a lost connection, a server that has run out of something: nothing is said about the rows.
         if may_pass(error) or error.sqlstate is None or error.sqlstate[:2] in _NOTHING_SAID:

@@ -15,7 +15,8 @@ from .plan import make_plan
 from .report import Progress, Report
 from .retry import is_locked, with_lock
 from .run import Run
-from .session import alone, prepare
+from .run_lock import alone
+from .session import prepare
 from .settings import Settings
 from .stamp import stamped, unstamp
 from .upgrade import Upgrade

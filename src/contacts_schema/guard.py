@@ -6,12 +6,13 @@ from functools import cached_property
 from typing import Any
 
 from psycopg import Connection, sql
-from psycopg.rows import dict_row, scalar_row
+from psycopg.rows import dict_row
 
 from .archive import Archive
 from .catalog.facts import Table
 from .compose import Fragment, comma, every, fragment, ident, literal, plain, template
 from .ddl import change_table
+from .query import scalar
 from .report import Progress
 from .settings import Settings
 from .sql import load
@@ -54,8 +55,7 @@ class Guard:
 
     def is_there(self) -> bool:
         """Some part of it is there, be it only the function where somebody dropped the triggers."""
-        with self.connection.cursor(row_factory=scalar_row) as cursor:
-            return bool(cursor.execute(_SQL["is_there"].format(), self._place).fetchone())
+        return bool(scalar(self.connection, _SQL["is_there"].format(), self._place))
 
     def ensure(self) -> None:
         """Put the guard up where it does not stand as it should."""

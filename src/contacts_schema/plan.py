@@ -6,7 +6,8 @@ from difflib import get_close_matches
 
 from .catalog.facts import Facts, Index, Table
 from .errors import Reason
-from .merge.tree import Edge, Tree, grow
+from .merge.growth import grow
+from .merge.tree import Edge, Tree
 from .references import edges, listed, no_column, unknown_names
 from .refusals import refusals
 from .settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
-from psycopg.rows import dict_row, scalar_row
+from psycopg.rows import dict_row
 
 from .archive import Archive
 from .errors import Reason
@@ -21,6 +21,7 @@ from .merge.statements import SQL
 from .merge.tree import Node
 from .merge.worker import CAP
 from .plan import Plan
+from .query import scalars
 from .references import listed
 from .retry import may_pass, patiently
 
@@ -92,9 +93,8 @@ class Rehearsal:
     def _look_elsewhere(self) -> None:
         """What triggers do to other tables is theirs: it is neither journaled nor undone, but said."""
         values = {"oids": list(self.resolver.parents), "private_schema": self.plan.settings.private_schema}
-        with self.connection.cursor(row_factory=scalar_row) as cursor:
-            for table in cursor.execute(SQL["elsewhere"].format(), values).fetchall():
-                self.notes[table] = f'triggers change rows of "{table}" as well; a downgrade leaves those as they are'
+        for table in scalars(self.connection, SQL["elsewhere"].format(), values):
+            self.notes[table] = f'triggers change rows of "{table}" as well; a downgrade leaves those as they are'
 
     def _batch(self) -> "_Watched":
         """Its archive goes with the transaction. Every collision counts as settled, to get as far as possible."""

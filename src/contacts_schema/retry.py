@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection
-from psycopg.rows import scalar_row
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from .compose import ident
 from .errors import LockNotAcquired, began_with_ctrl_c
+from .query import scalars
 from .report import Progress
 from .settings import Settings
 
@@ -106,6 +106,5 @@ def holders(connection: Connection[Any], tables: Iterable[tuple[str, str]] = ())
     Vacuums first, then the longest transactions; prepared ones, which show no table, last.
     """
     names = [ident(*table).as_string(connection) for table in tables]
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        open_now = cursor.execute(_HOLDERS, {"tables": names}).fetchmany(_LISTED)
-        return [*open_now, *cursor.execute(_PREPARED, {}).fetchmany(_LISTED)]
+    open_now, prepared = scalars(connection, _HOLDERS, {"tables": names}), scalars(connection, _PREPARED, {})
+    return [*open_now[:_LISTED], *prepared[:_LISTED]]

@@ -1,4 +1,4 @@
-"""The connection a run works on: its settings, the pooler behind which it must not be, the lock that it alone may hold."""
+"""The connection a run works on: its settings, what it searches, the pooler behind which it must not be."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -6,17 +6,10 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
-from psycopg.rows import scalar_row
 
-from .errors import AnotherRunInProgress, LockNotAcquired, Reason, Refused
-from .report import Progress
-from .retry import patiently
+from .errors import Reason, Refused
+from .query import scalar
 from .settings import Settings
-
-# A lock of ours that no other program takes by chance: "contacts" as ASCII.
-_LOCK_CLASS = int.from_bytes(b"cont")
-_ARCHIVE_CLASS = int.from_bytes(b"arch")
-_LOCK_ATTEMPTS = 5
 
 _SESSION = {
     # A run lasts as long as the table is large, and a role's own limits are made for requests.
@@ -67,7 +60,7 @@ def prepare(connection: Connection[Any], settings: Settings) -> None:
 
 def refuse_read_only(connection: Connection[Any]) -> None:
     """Raise Refused where nothing can be written."""
-    if _scalar(connection, "SELECT pg_catalog.current_setting('transaction_read_only')") == "on":
+    if scalar(connection, "SELECT pg_catalog.current_setting('transaction_read_only')") == "on":
         raise Refused([_READ_ONLY])
 
 
@@ -94,7 +87,7 @@ def beside(connection: Connection[Any], settings: Settings) -> Iterator[Connecti
         return
     with closing(other):
         for name in ("role", "search_path", _KEPT_PATH):
-            value = _scalar(connection, "SELECT pg_catalog.current_setting(%s, true)", [name])
+            value = scalar(connection, "SELECT pg_catalog.current_setting(%s, true)", [name])
             other.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
         _set(other, settings)
         yield other
@@ -164,74 +157,4 @@ def _beside(connection: Connection[Any]) -> Connection[Any]:
 
 
 def _backend(connection: Connection[Any]) -> int:
-    return int(_scalar(connection, "SELECT pg_catalog.pg_backend_pid()"))
-
-
-@contextmanager
-def alone(connection: Connection[Any], table: int, progress: Progress) -> Iterator[None]:
-    """Hold the deployer's lock for one table, on the connection that does the work: they live and die together.
-
-    Polls: a session that waited inside pg_advisory_lock would deadlock with CREATE INDEX CONCURRENTLY. Raises
-    AnotherRunInProgress.
-    """
-    key = lock_key(table)
-    _take(connection, key, progress)
-    try:
-        yield
-    finally:
-        if not connection.broken and not connection.closed:
-            connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s, %s)", key)
-
-
-@contextmanager
-def keeping(connection: Connection[Any], settings: Settings) -> Iterator[None]:
-    """Nobody clears the private schema up meanwhile: what a run has just made there looks as if nobody needed it.
-
-    Shared, as runs of other tables have it too. Raises LockNotAcquired.
-    """
-    key = [_ARCHIVE_CLASS, settings.private_schema]
-    for _ in patiently(settings.lock_attempts):
-        if _scalar(connection, "SELECT pg_catalog.pg_try_advisory_lock_shared(%s, pg_catalog.hashtext(%s))", key):
-            break
-    else:
-        raise LockNotAcquired(f"the archive in {settings.private_schema}", settings.lock_attempts)
-    try:
-        yield
-    finally:
-        if not connection.broken and not connection.closed:
-            connection.execute("SELECT pg_catalog.pg_advisory_unlock_shared(%s, pg_catalog.hashtext(%s))", key)
-
-
-def may_clear_up(connection: Connection[Any], schema: str) -> bool:
-    """Whether nobody is :func:`keeping` the private schema; nobody does until the end of the caller's transaction."""
-    statement = "SELECT pg_catalog.pg_try_advisory_xact_lock(%s, pg_catalog.hashtext(%s))"
-    return bool(_scalar(connection, statement, [_ARCHIVE_CLASS, schema]))
-
-
-def lock_key(table: int) -> list[int]:
-    """The two numbers of the deployer's advisory lock for one table."""
-    return [_LOCK_CLASS, _signed(table)]
-
-
-def _take(connection: Connection[Any], key: list[int], progress: Progress) -> None:
-    for _ in patiently(_LOCK_ATTEMPTS):
-        if _scalar(connection, "SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", key):
-            return
-        progress.note("another run is going on; waiting for it")
-    raise AnotherRunInProgress(_scalar(connection, _HOLDER, key))
-
-
-_HOLDER = """
-SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
-  AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-  AND classid::bigint = %s AND objid::bigint = %s & 4294967295
-"""
-
-
-def _signed(oid: int) -> int:
-    return oid - (1 << 32) if oid >= 1 << 31 else oid
-
-
-def _scalar(connection: Connection[Any], statement: str, values: list[Any] | None = None) -> Any:
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(statement, values).fetchone()
+    return int(scalar(connection, "SELECT pg_catalog.pg_backend_pid()"))

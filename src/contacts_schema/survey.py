@@ -1,40 +1,30 @@
-"""Looks at the rows before the first change: what would collide, what is blank, what only the data can tell. Reads only."""
+"""Looks at the rows before the first change: what would collide, what only the data can tell. Reads only."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import Connection, sql
-from psycopg.rows import scalar_row
 
-from .catalog.facts import Column, Table
-from .compose import comma, fragment, ident, template
-from .doubts import Doubts, ask, untaken
+from .blank_rows import BlankRows
+from .compose import ident
+from .doubts import Doubts
 from .errors import Reason, Refused
 from .expressions import failing_conditions, order_fails
 from .merge.passes import Found
-from .merge.problems import reasons_of, rows
+from .merge.problems import reasons_of
 from .merge.resolve import Resolver, Tally
-from .merge.root import RootStatements, blank, is_text
+from .merge.root import RootStatements
 from .merge.statements import SQL
 from .merge.tree import Node
 from .plan import Plan
+from .query import scalar
 from .session import OWN_PATH
 from .sql import load
 from .suspects import Suspect, reason_for, singular, unreadable
 from .violations import violations
 
 _SQL = load("survey")
-
-
-def blank_phones(table: Table, phone: Column, rows: str) -> Reason:
-    """Why blank phones refuse the run, in ``rows`` such as ``2 rows``."""
-    return Reason(
-        problem=f'"{phone.name}" is blank in {rows} of "{table.label}": blanks are no duplicates of each '
-        "other, and the constraint would allow one a workspace",
-        way_on="set blank_phones = null to turn them into NULL and to go on doing so, or clean them by hand",
-        code="blank_phones",
-    )
 
 
 _TOO_LARGE = ("22001", "22003", "22P02")
@@ -54,6 +44,7 @@ class Survey:
     def __init__(self, connection: Connection[Any], plan: Plan, resolver: Resolver, root: RootStatements) -> None:
         self.connection, self.plan, self.resolver, self.root = connection, plan, resolver, root
         self.doubts = Doubts(connection, resolver, fills=bool(plan.fill))
+        self.blanks = BlankRows(connection, plan, root.node)
         self.tallies: Sequence[Tally] = ()
 
     def reasons(self, found: Found, *, always: bool = False) -> list[Reason]:
@@ -68,7 +59,7 @@ class Survey:
 
     def of_the_table(self) -> list[Reason]:
         """Those that need no look at the tables that hang on it, nor any of the session's own."""
-        return [*self._blanks(), *self._unhashable(), *self._suspects()]
+        return [*self.blanks.reasons(), *self._unhashable(), *self._suspects()]
 
     def _worth_looking(self) -> bool:
         """Only some trees can hold a problem: most children just change a column."""
@@ -122,57 +113,6 @@ class Survey:
         except (psycopg.DataError, psycopg.ProgrammingError) as error:
             raise Refused([order_fails(error.sqlstate)]) from None
 
-    def blanks(self) -> int:
-        """How many rows have a phone of white space alone; 0 where the phone is no text."""
-        table, phone = self.root.table, self.root.table.by_number[self.plan.key[-1]]
-        if not is_text(phone):
-            return 0
-        return self._count(_SQL["blanks"].format(table=ident(table.schema, table.name), blank=blank(ident(phone.name))))
-
-    def _blanks(self) -> Iterator[Reason]:
-        table = self.root.table
-        phone = table.by_number[self.plan.key[-1]]
-        if not is_text(phone):
-            return
-        if self.plan.settings.blank_phones == "null" and not phone.not_null:
-            yield from self._unblanked(table, phone)
-            return
-        count = self.blanks()
-        if not count:
-            return
-        if self.plan.settings.blank_phones == "null":
-            yield Reason(
-                problem=f'"{phone.name}" is blank in {rows(count)} of "{table.label}" and cannot become NULL: '
-                "it is NOT NULL",
-                way_on=f'ALTER TABLE "{table.schema}"."{table.name}" ALTER COLUMN "{phone.name}" DROP NOT NULL',
-                code="blank_not_null",
-            )
-        else:
-            yield blank_phones(table, phone, rows(count))
-
-    def _unblanked(self, table: Table, phone: Column) -> Iterator[Reason]:
-        """CHECKs that do not take a row without its blank phone, and what would not come back as it was."""
-        columns = [
-            template("NULL::{} AS {}").format(fragment(c.type), ident(c.name)) if c == phone else ident(c.name)
-            for c in table.stored
-        ]
-        parts = {"table": ident(table.schema, table.name), "name": ident(table.name), "blank": blank(ident(phone.name))}
-        for check in table.checks:
-            kept = template("({})").format(fragment(check.expression))
-            found = ask(self.connection, _SQL["unblanked"].format(**parts, columns=comma(columns), kept=kept))
-            if found and not isinstance(found, str):
-                yield Reason(
-                    problem=f'without its blank "{phone.name}", {rows(found)} of "{table.label}" would violate '
-                    f'"{check.name}"',
-                    way_on=f'clean these blanks by hand, or drop "{check.name}"',
-                    code="blank_check",
-                )
-        for rule in table.computed:
-            kept = template("({})").format(fragment(rule.expression))
-            found = ask(self.connection, _SQL["unblanked"].format(**parts, columns=sql.SQL("*"), kept=kept))
-            if found and not isinstance(found, str):
-                yield untaken(self.root.node, rule, rows(found))
-
     def _unhashable(self) -> Iterator[Reason]:
         table = self.root.table
         for column in (table.by_number[number] for number in self.plan.key):
@@ -204,9 +144,7 @@ class Survey:
         statement = _SQL["polymorphic"].format(
             table=ident(column.schema, column.name), column=ident(column.type_column or "")
         )
-        with self.connection.cursor(row_factory=scalar_row) as cursor:
-            return bool(cursor.execute(statement, {"names": names}).fetchone())
+        return bool(scalar(self.connection, statement, {"names": names}))
 
     def _count(self, statement: sql.Composed) -> int:
-        with self.connection.cursor(row_factory=scalar_row) as cursor:
-            return int(cursor.execute(statement, {}).fetchone() or 0)
+        return int(scalar(self.connection, statement, {}) or 0)

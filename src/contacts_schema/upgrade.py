@@ -20,7 +20,8 @@ from .preflight import blocking, preflight, unique
 from .report import Progress, Report, Shared
 from .retry import with_lock
 from .run import Run
-from .session import beside, keeping
+from .run_lock import keeping
+from .session import beside
 from .settings import Settings
 from .workspace import Workspace
 
@@ -180,7 +181,7 @@ class Upgrade(Run):
     def _sweep(self) -> None:
         """Declared references that were written past the forwarding triggers follow their contacts."""
         tree = self.plan.tree
-        if tree is None or self._objections or not tree.declares:
+        if tree is None or self._objections or not tree.declared:
             return
         # What is swept is noted beside the rows that it led to, in their batches.
         patiently = partial(with_lock, self.connection, self.settings, self.progress, "what refers to contacts")

@@ -69,7 +69,7 @@ def test_columns_tell_what_they_are(crm):
     columns = table(crm, "public.contacts").by_name
 
     assert (columns["display_name"].generated, columns["number"].identity) == ("s", "a")
-    assert (columns["email"].type, columns["email"].base_type) == ("email_address", "text")
+    assert (columns["email"].type, columns["email"].base_type) == ("public.email_address", "text")
     assert columns["workspace_id"].not_null
     assert not columns["phone"].not_null
 
@@ -101,8 +101,7 @@ def test_triggers_are_decoded(crm):
     (trigger,) = table(crm, "public.contacts").triggers
 
     assert (trigger.name, trigger.function, trigger.enabled) == ("set_updated_at", "set_updated_at", "O")
-    assert (trigger.before, trigger.row, trigger.instead) == (True, True, False)
-    assert (trigger.on_insert, trigger.on_update, trigger.on_delete) == (False, True, False)
+    assert (trigger.before, trigger.row, trigger.on_update, trigger.on_delete) == (True, True, True, False)
 
 
 def test_indexes_of_every_kind(database_url):

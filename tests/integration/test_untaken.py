@@ -370,8 +370,8 @@ def test_a_trigger_of_a_partition_alone_is_refused(database_url, state):
     assert [(r.code, r.problem) for r in reasons(database_url)] == [
         (
             "partition_trigger",
-            'the trigger "notes_2.stamp" is on a partition alone, or in another state than that of "public.notes": what it '
-            "changes would not be undone",
+            'the trigger "public.notes_2.stamp" is on a partition alone, or in another state than that of "public.notes": '
+            "what it changes would not be undone",
         )
     ]
 

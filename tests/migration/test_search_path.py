@@ -76,3 +76,31 @@ def test_names_of_the_servers_own_stay_first(migrate_plain, url):
     migrate_plain(url, "downgrade", "base")
 
     assert difference(before, snapshot(url)) == []
+
+
+@pytest.mark.parametrize("by_script", [False, True])
+def test_an_overload_elsewhere_in_the_path_is_not_taken_for_the_function_that_is_meant(migrate_plain, url, by_script):
+    """Of two names alike the better match counts, wherever it is in the path: an expression names the function's schema."""
+    name = make_url(url).database
+    run(
+        url,
+        "CREATE SCHEMA app; CREATE TABLE notes (id int PRIMARY KEY, contact_id bigint REFERENCES contacts, note text);"
+        "INSERT INTO notes VALUES (1, 1, 'Hello'), (2, 2, 'HELLO'), (3, 2, 'Bye');"
+        "CREATE FUNCTION public.meant(anyelement) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';"
+        "CREATE FUNCTION app.meant(text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';"
+        "CREATE FUNCTION public.form(anyelement) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1::text)';"
+        "CREATE FUNCTION app.form(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';"
+        "ALTER TABLE contacts ADD CHECK (public.meant(name)) NOT VALID;"
+        "CREATE UNIQUE INDEX ON notes (contact_id, public.form(note));",
+        f"ALTER DATABASE {name} SET search_path = public, app",
+    )
+    before = snapshot(url)
+
+    if by_script:
+        paste(url, rendered(url, *UP, CONTACTS_SCHEMA_REFERENCES="", CONTACTS_SCHEMA_COLLISIONS="notes=merge"))
+    else:
+        migrate_plain(url, "upgrade", "head", CONTACTS_SCHEMA_COLLISIONS="notes=merge")
+    assert query(url, "SELECT note FROM notes ORDER BY id") == [("Hello",), ("Bye",)]
+    migrate_plain(url, "downgrade", "base")
+
+    assert difference(before, snapshot(url)) == []

@@ -10,7 +10,7 @@ import pytest
 from contacts_schema.archived.purge import purge
 from contacts_schema.errors import Refused
 from contacts_schema.report import Silent
-from contacts_schema.session import lock_key
+from contacts_schema.run_lock import lock_key
 from contacts_schema.settings import Settings
 from tests.migration.observed import eventually, execute, rows, value
 from tests.operator.conftest import parsed

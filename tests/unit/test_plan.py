@@ -145,7 +145,7 @@ def test_a_virtual_column_cannot_be_unique():
 
 
 def test_rights_that_a_run_needs_beside_the_table():
-    role = Role(name="deployer", database="crm", can_create_schema=False, can_create_temp=False, server_version=180000)
+    role = Role(name="deployer", database="crm", can_create_schema=False, can_create_temp=False)
 
     found = plan(contacts(schema_create=False), role=role, private_schema=None)
 
@@ -171,7 +171,7 @@ def test_a_private_schema_of_somebody_else(owned, ours):
 
 def test_inherited_keys_of_partitions_are_left_to_their_root():
     events = table(2, "events", "id", "contact_id", kind="p")
-    leaf = table(3, "events_1", "id", "contact_id", is_partition=True, root=2)
+    leaf = table(3, "events_1", "id", "contact_id", is_partition=True)
     keys = (foreign_key(events, [2], contacts()), foreign_key(leaf, [2], contacts(), inherited=True))
 
     found = plan(contacts(), events, leaf, foreign_keys=keys)

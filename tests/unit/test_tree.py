@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from contacts_schema.catalog.facts import Table
-from contacts_schema.merge.tree import Edge, Pair, Tree, grow
+from contacts_schema.merge.growth import grow
+from contacts_schema.merge.tree import Edge, Pair, Tree
 from sandbox.made_up import EQUAL, check, column, index, table, trigger
 
 CONTACTS = table(1, "contacts", "id", "workspace_id", column("phone", "text"), "referred_by")

@@ -15,7 +15,8 @@ from ..report import Progress
 from ..restore.run import Restore
 from ..retry import with_lock
 from ..run import Run
-from ..session import alone, prepare
+from ..run_lock import alone
+from ..session import prepare
 from ..settings import Settings
 from ..sql import load
 

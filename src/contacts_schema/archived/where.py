@@ -8,7 +8,8 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from ..archive import Archive, into
+from ..archive import Archive
+from ..archive_layout import into
 from ..catalog.read import find_table, read_facts, read_tables
 from ..compose import ident, some, template
 from ..errors import Reason, Refused, without_phones

@@ -35,7 +35,6 @@ class Index:
     """
 
     table: int
-    oid: int
     name: str
     method: str
     columns: tuple[int, ...]
@@ -88,9 +87,7 @@ class Trigger:
     function_schema: str
     enabled: str
     before: bool
-    instead: bool
     row: bool
-    on_insert: bool
     on_update: bool
     on_delete: bool
 
@@ -161,7 +158,6 @@ class Table:
     name: str
     kind: str
     is_partition: bool
-    root: int
     has_heirs: bool
     rows: float
     pages: int
@@ -252,7 +248,6 @@ class Role:
     database: str
     can_create_schema: bool
     can_create_temp: bool
-    server_version: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,17 @@
 """Reads the catalog around one table: the table, what refers to it at any depth, and what looks as if it did."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any, Protocol, TypeVar
 
 from psycopg import Connection, sql
-from psycopg.rows import class_row, scalar_row
+from psycopg.pq import TransactionStatus
+from psycopg.rows import class_row
 
 from ..compose import oids
+from ..query import scalar, scalars
 from ..settings import Settings
 from ..sql import load
 from .facts import (
@@ -41,6 +44,11 @@ P = TypeVar("P", bound=_OfTable)
 
 def read_facts(connection: Connection[Any], settings: Settings) -> Facts:
     """Read everything a plan needs, in a handful of catalog queries. Takes no lock that anybody waits for."""
+    with _qualified(connection):
+        return _facts(connection, settings)
+
+
+def _facts(connection: Connection[Any], settings: Settings) -> Facts:
     target = find_table(connection, settings.schema, settings.table)
     declared = {
         (schema, table): find_table(connection, schema, table) for schema, table in sorted(_declared_tables(settings))
@@ -49,7 +57,7 @@ def read_facts(connection: Connection[Any], settings: Settings) -> Facts:
     return Facts(
         role=_rows(connection, Role, "role")[0],
         target=target,
-        tables=read_tables(connection, reached),
+        tables=_tables(connection, reached),
         foreign_keys=read_foreign_keys(connection, reached),
         named_columns=tuple(_rows(connection, NamedColumn, "named_columns", private_schema=settings.private_schema)),
         declared=declared,
@@ -85,8 +93,7 @@ def reachable(connection: Connection[Any], roots: Sequence[int]) -> list[int]:
 
 def fingerprint(connection: Connection[Any], tables: Iterable[int]) -> str:
     """One value that changes when a column, index, trigger or foreign key of these tables does."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        return str(cursor.execute(fingerprint_query(tables), {}).fetchone())
+    return str(scalar(connection, fingerprint_query(tables), {}))
 
 
 def fingerprint_query(tables: Iterable[int]) -> sql.Composed:
@@ -101,6 +108,25 @@ def look_alikes_query() -> sql.Composed:
 
 def read_tables(connection: Connection[Any], oids: Sequence[int]) -> Mapping[int, Table]:
     """The tables with their columns, indexes, triggers, checks and own foreign keys, by oid."""
+    with _qualified(connection):
+        return _tables(connection, oids)
+
+
+@contextmanager
+def _qualified(connection: Connection[Any]) -> Iterator[None]:
+    """Have the server write every name outside pg_catalog with its schema: it then means the same under any search_path."""
+    path = scalar(connection, "SELECT pg_catalog.current_setting('search_path')")
+    local = "false" if connection.info.transaction_status is TransactionStatus.IDLE else "true"
+    search = f"SELECT pg_catalog.set_config(%s, %s, {local})"
+    connection.execute(search, ["search_path", "pg_catalog"])
+    try:
+        yield
+    finally:
+        if connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.INTRANS):
+            connection.execute(search, ["search_path", path])
+
+
+def _tables(connection: Connection[Any], oids: Sequence[int]) -> Mapping[int, Table]:
     columns = _by_table(_rows(connection, Column, "columns", oids=oids))
     indexes = _by_table(_rows(connection, Index, "indexes", oids=oids))
     triggers = _by_table(_rows(connection, Trigger, "triggers", oids=oids))
@@ -142,8 +168,7 @@ def _rows(connection: Connection[Any], cls: type[T], statement: str, **values: A
 
 
 def _scalars(connection: Connection[Any], statement: str, **values: Any) -> list[Any]:
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(_SQL[statement].format(), values).fetchall()
+    return scalars(connection, _SQL[statement].format(), values)
 
 
 def _frozen(cls: type[T]) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from ..compose import Fragment, comma, differ, fragment, ident, some, template
+from .joins import cast, condition
 from .statements import SQL, NodeStatements, new, of, old, rows_of, source
 from .tree import Edge, Node, Pair
 
@@ -43,7 +44,7 @@ class Images:
                 ident(f"~e{i}"),
                 self.of_node.joined(edge, f"~e{i}"),
                 self.of_node.altered(edge, f"~e{i}"),
-                self.of_node.condition(edge),
+                condition(edge),
             )
             for i, edge in edges
         ]
@@ -72,9 +73,7 @@ class Images:
     def moved_value(self, number: int) -> Fragment:
         """What a column will hold, beside the rows of its parents."""
         whens = [
-            template("WHEN {} IS NOT NULL THEN {}").format(
-                of(alias, ident("~tid")), self.of_node.cast(pair, of(alias, new(pair.parent)))
-            )
+            template("WHEN {} IS NOT NULL THEN {}").format(of(alias, ident("~tid")), cast(pair, of(alias, new(pair.parent))))
             for alias, _, pair in self._holders(number)
         ]
         if not whens:

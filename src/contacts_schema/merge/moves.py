@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from ..archive import into
-from ..compose import NOTHING, Fragment, comma, every, fragment, ident, template
+from ..archive_layout import into
+from ..compose import NOTHING, comma, ident, template
 from .images import Images
+from .joins import cast, condition, refers
 from .statements import SQL, new, of, old, rows_of, source
 from .tree import Edge
 from .writes import NOWHERE, WriteStatements
@@ -53,7 +54,7 @@ def move_plain(writes: WriteStatements) -> sql.Composed:
         found=sql.Composed([template(", {} AS {}").format(value, name) for value, name in found]),
         joined=writes.of_node.joined(edge),
         changed=writes.of_node.altered(edge),
-        condition=writes.of_node.condition(edge),
+        condition=condition(edge),
         values=comma(template("{} = {}").format(writes.of_node.bare(n), of("~found", new(n))) for n in writes.node.changed),
         journaled=writes.noted(None, "~found"),
         **writes.into_journal(),
@@ -65,7 +66,7 @@ def sweep(writes: WriteStatements, edge: Edge, parent: WriteStatements) -> sql.C
     assert parent.archive is not None
     numbers, ours = writes.numbers, {pair.child: pair for pair in edge.pairs}
     news = [
-        (writes.of_node.cast(ours[n], of("~s", parent.of_node.bare(ours[n].parent))), new(n))
+        (cast(ours[n], of("~s", parent.of_node.bare(ours[n].parent))), new(n))
         if n in ours
         else (writes.of_node.column(n), new(n))
         for n in writes.node.changed
@@ -81,21 +82,10 @@ def sweep(writes: WriteStatements, edge: Edge, parent: WriteStatements) -> sql.C
         ops=ident(writes.schema, "op"),
         found=sql.Composed([template(", {} AS {}").format(value, name) for value, name in found]),
         survivor=parent.same_key(ident("~s"), keys, "~a"),
-        joined=_refers(writes, edge, parent, "~a"),
-        present=_refers(writes, edge, parent, "~x"),
-        condition=writes.of_node.condition(edge),
+        joined=refers(edge, parent.of_node.row("~a"), writes.of_node.column),
+        present=refers(edge, parent.of_node.row("~x"), writes.of_node.column),
+        condition=condition(edge),
         values=comma(template("{} = {}").format(writes.of_node.bare(n), of("~found", new(n))) for n in writes.node.changed),
         journaled=writes.noted(None, "~found"),
         **writes.into_journal(),
-    )
-
-
-def _refers(writes: WriteStatements, edge: Edge, parent: WriteStatements, alias: str) -> Fragment:
-    return every(
-        template("{} {} {}").format(
-            writes.of_node.cast(pair, of(alias, parent.of_node.bare(pair.parent))),
-            fragment(pair.equality),
-            writes.of_node.column(pair.child),
-        )
-        for pair in edge.pairs
     )

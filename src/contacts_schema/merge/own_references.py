@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from ..compose import Fragment, comma, template
+from .joins import cast, condition
 from .statements import SQL, NodeStatements, new, of, source
 from .tree import Edge, Node
 
@@ -40,16 +41,14 @@ class OwnReferences:
         values: list[Fragment] = []
         for pair in edge.pairs:
             if pair.child in self.node.own_moved:
-                values.append(
-                    template("{} = {}").format(new(pair.child), self.of_node.cast(pair, of("~p", new(pair.parent))))
-                )
+                values.append(template("{} = {}").format(new(pair.child), cast(pair, of("~p", new(pair.parent)))))
                 values.append(template('{} = "~p"."~row"').format(source(pair.child)))
         return SQL["point_own"].format(
             **self.of_node.parts,
             values=comma(values),
             joined=self.of_node.joined(edge),
             changed=self.of_node.altered(edge),
-            condition=self.of_node.condition(edge),
+            condition=condition(edge),
         )
 
     def source_own(self, edge: Edge) -> sql.Composed:
@@ -59,5 +58,5 @@ class OwnReferences:
             **self.of_node.parts,
             values=comma(template('{} = "~p"."~row"').format(source(n)) for n in moved),
             joined=self.of_node.joined(edge),
-            condition=self.of_node.condition(edge),
+            condition=condition(edge),
         )

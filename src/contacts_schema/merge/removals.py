@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from psycopg import sql
 
-from ..archive import into
-from ..compose import NOTHING, Fragment, comma, every, fragment, ident, some, template
+from ..archive_layout import into
+from ..compose import NOTHING, Fragment, comma, every, ident, some, template
+from .joins import condition, refers
 from .statements import SQL, new, of, rows_of, source
 from .tree import Edge
 from .writes import WriteStatements
@@ -37,14 +38,7 @@ def remove(writes: WriteStatements) -> sql.Composed:
 def _unreferenced(writes: WriteStatements, edge: Edge) -> Fragment:
     """No row of the child refers to this one, but those that go with it."""
     child = writes.of_node.parents[edge.child]
-    joined = every(
-        template("{} {} {}").format(
-            writes.of_node.cast(pair, writes.of_node.column(pair.parent)),
-            fragment(pair.equality),
-            of("~child", ident(child.table.by_number[pair.child].name)),
-        )
-        for pair in edge.pairs
-    )
+    joined = refers(edge, writes.of_node.column, lambda n: of("~child", ident(child.table.by_number[n].name)))
     going: Fragment = NOTHING
     if edge.child == edge.parent:
         going = template(
@@ -54,7 +48,7 @@ def _unreferenced(writes: WriteStatements, edge: Edge) -> Fragment:
     name = ident(child.table.name)
     # A subquery of its own, because the user's condition may qualify columns with the table's name.
     rows = template('SELECT {}.*, {}.ctid AS "~tid", {}.tableoid AS "~rel" FROM {} AS {} WHERE {}').format(
-        name, name, name, ident(child.table.schema, child.table.name), name, writes.of_node.condition(edge)
+        name, name, name, ident(child.table.schema, child.table.name), name, condition(edge)
     )
     return template('NOT EXISTS (SELECT FROM ({}) AS "~child" WHERE {}{})').format(rows, joined, going)
 

@@ -9,7 +9,8 @@ from psycopg import sql
 from ..catalog.facts import Index, Need, Rule
 from ..compose import NOTHING, TRUE, Fragment, comma, differ, every, fragment, ident, some, template
 from ..sql import load
-from .tree import Edge, Node, Pair
+from .joins import Columns, condition, refers
+from .tree import Edge, Node
 
 SQL = load("merge")
 
@@ -74,6 +75,10 @@ class NodeStatements:
     def bare(self, number: int) -> sql.Identifier:
         return ident(self.node.table.by_number[number].name)
 
+    def row(self, alias: str) -> Columns:
+        """A row of the table, by an alias of its own."""
+        return lambda number: of(alias, self.bare(number))
+
     def create(self) -> list[sql.Composed]:
         values = [
             template(", {} AS {}, {} AS {}").format(self.bare(n), old(n), self.bare(n), new(n)) for n in self.node.kept
@@ -89,29 +94,14 @@ class NodeStatements:
     # Which rows are meant
 
     def joined(self, edge: Edge, parent: str = "~p") -> Fragment:
-        """parent = child over the columns of a reference, with the operators of the foreign key."""
-        return every(
-            template("{} {} {}").format(
-                self.cast(pair, of(parent, old(pair.parent))),
-                fragment(pair.equality),
-                self.column(pair.child),
-            )
-            for pair in edge.pairs
-        )
-
-    @staticmethod
-    def cast(pair: Pair, value: Fragment) -> Fragment:
-        return template("CAST({} AS {})").format(value, fragment(pair.cast)) if pair.cast else value
+        """The table's row refers, over this reference, to a row that was worked out."""
+        return refers(edge, lambda n: of(parent, old(n)), self.column)
 
     @staticmethod
     def altered(edge: Edge, alias: str = "~p") -> Fragment:
         """The parent's row has, or will have, other values in the columns that this reference holds."""
         parents = [pair.parent for pair in edge.pairs]
         return differ((of(alias, old(n)) for n in parents), (of(alias, new(n)) for n in parents))
-
-    @staticmethod
-    def condition(edge: Edge) -> Fragment:
-        return template("({})").format(fragment(edge.condition)) if edge.condition else TRUE
 
     def count_referring(self, edge: Edge, which: Fragment = TRUE) -> sql.Composed:
         """How many rows refer, over this reference, to rows of the parent that change or go."""
@@ -121,7 +111,7 @@ class NodeStatements:
             name=self.name,
             joined=self.joined(edge),
             changed=self.altered(edge),
-            condition=every([self.condition(edge), which]),
+            condition=every([condition(edge), which]),
         )
 
     def hit(self, edge: Edge, *, lock: bool) -> sql.Composed:
@@ -140,7 +130,7 @@ class NodeStatements:
             hits=self.hits,
             joined=self.joined(edge),
             changed=self.altered(edge),
-            condition=self.condition(edge),
+            condition=condition(edge),
             lock=lock,
             **parts,
         )
@@ -155,23 +145,16 @@ class NodeStatements:
 
     def _torn_from_parent(self, edge: Edge) -> sql.Composed:
         parent = self.parents[edge.parent]
-        led = [
-            template("{} {} {}").format(
-                self.cast(pair, of("~q", ident(parent.table.by_number[pair.parent].name))),
-                fragment(pair.equality),
-                of("~r", old(pair.child)),
-            )
-            for pair in edge.pairs
-        ]
+        led = refers(edge, lambda n: of("~q", ident(parent.table.by_number[n].name)), lambda n: of("~r", old(n)))
         return SQL["torn_from_parent"].format(
             **self.parts,
             parent=ident(parent.table.schema, parent.table.name),
             parent_rows=rows_of(parent),
             moved=self._moved(pair.child for pair in edge.pairs),
-            led=every(led),
+            led=led,
             joined=self.joined(edge),
             changed=self.altered(edge),
-            condition=self.condition(edge),
+            condition=condition(edge),
         )
 
     @staticmethod

@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from psycopg.rows import scalar_row
-
+from ..query import scalar
 from .batch import Batch
 from .moves import sweep as swept
 from .tree import Edge
@@ -36,8 +35,7 @@ def _sweep(batch: Batch, position: int, edge: Edge, patiently: Patiently) -> int
     journal = writes.journal.id if writes.journal else None
 
     def once() -> int:
-        with batch.connection.cursor(row_factory=scalar_row) as cursor:
-            return int(cursor.execute(statement, {"journal": journal}).fetchone() or 0)
+        return int(scalar(batch.connection, statement, {"journal": journal}) or 0)
 
     total = 0
     for _ in range(_ROUNDS):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from ..archive import Archive, Relation, key
+from ..archive import Archive, Relation
+from ..archive_layout import key
 from ..compose import Fragment, comma, every, fragment, ident, template
 from .resolve import Resolver
 from .statements import NodeStatements, new, of, old, source

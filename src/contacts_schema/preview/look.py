@@ -117,7 +117,7 @@ class _Look:
             rows=_estimate(self.root),
             groups=groups,
             duplicates=found.duplicates,
-            blank_phones=self.survey.blanks(),
+            blank_phones=self.survey.blanks.count(),
             near=self._near(),
             biggest=tuple(Group(**{**r, "key": tuple(r["key"])}) for r in self._rows(statements.biggest_groups)),
             workspaces=tuple(Workspace(**{**r, "key": tuple(r["key"])}) for r in self._rows(statements.workspaces)),

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import scalar_row
 
 from ..compose import ident, plain
+from ..query import scalar, scalars
 from ..sql import load
 
 _SQL = load("preview")
@@ -14,9 +14,8 @@ _SQL = load("preview")
 
 def surroundings(connection: Connection[Any], schema: str) -> Iterator[str]:
     """A line for each, with what to do about it."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        readers = cursor.execute(_SQL["version_readers"].format(), {"schema": schema}).fetchall()
-        limit = cursor.execute(_SQL["statement_timeout"].format(), {}).fetchone()
+    readers = scalars(connection, _SQL["version_readers"].format(), {"schema": schema})
+    limit = scalar(connection, _SQL["statement_timeout"].format(), {})
     if readers:
         table, roles = plain(ident(schema, "alembic_version")), ", ".join(plain(ident(role)) for role in readers)
         yield (

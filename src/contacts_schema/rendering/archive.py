@@ -5,7 +5,8 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from ..archive import Archive, Relation, registering, registry_of, run_of, secured
+from ..archive import Archive, Relation, run_of
+from ..archive_layout import Layout, registering, registry_of, secured
 from ..catalog.facts import Table
 from ..compose import Fragment, ident, literal
 from ..settings import Settings
@@ -47,8 +48,8 @@ class PlannedArchive(Archive):
         assert relation is not None
         return SQL["relation"].format(schema=ident(self.schema), name=literal(relation.name))
 
-    def _found(self, kind: str, table: Table, shape: str) -> dict[str, Any] | None:
-        return super()._found(kind, table, shape) if self._there else None
+    def _found(self, layout: Layout) -> tuple[int, str] | None:
+        return super()._found(layout) if self._there else None
 
     def _next_number(self) -> int:
         self._number += 1

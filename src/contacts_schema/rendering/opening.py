@@ -10,7 +10,8 @@ from ..catalog.read import fingerprint_query, look_alikes_query
 from ..compose import Fragment, comma, ident, literal, some, template
 from ..errors import Reason
 from ..merge.tree import Tree
-from ..session import OWN_PATH, lock_key
+from ..run_lock import lock_key
+from ..session import OWN_PATH
 from ..settings import Settings
 from ..suspects import singular
 from .text import SQL, Text, embedded

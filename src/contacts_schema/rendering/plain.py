@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from psycopg import sql
 
-from ..archive import closing_of, registry_of, secured
+from ..archive_layout import closing_of, registry_of, secured
 from ..catalog.read import look_alikes_query
 from ..compose import ident, literal, literals, some
 from ..errors import OfflineUnavailable

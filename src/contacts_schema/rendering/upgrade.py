@@ -4,7 +4,8 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from ..archive import closing_of
+from ..archive_layout import closing_of
+from ..blank_rows import blank_phones
 from ..blanks import Blanks
 from ..compose import template
 from ..errors import Reason, Refused
@@ -13,7 +14,6 @@ from ..report import Silent
 from ..run import Run
 from ..session import at_home
 from ..settings import Settings
-from ..survey import blank_phones
 from .archive import PlannedArchive
 from .constraint import add_constraint
 from .merging import Merging

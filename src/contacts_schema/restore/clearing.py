@@ -2,12 +2,12 @@
 
 from psycopg import errors, sql
 
-from ..archive import REGISTRY
+from ..archive_layout import REGISTRY
 from ..compose import ident, plain
 from ..ddl import outlasting_vacuum, past_vacuum
 from ..report import Progress
 from ..retry import patiently
-from ..session import may_clear_up
+from ..run_lock import may_clear_up
 from .sources import Source
 from .store import Store
 

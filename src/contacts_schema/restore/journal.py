@@ -6,7 +6,7 @@ from functools import cached_property
 
 from psycopg import sql
 
-from ..archive import key
+from ..archive_layout import key
 from ..catalog.facts import Column, ForeignKey
 from ..compose import NOTHING, TRUE, Fragment, comma, differ, every, fragment, ident, identical, some, template
 from ..merge.statements import new, of, old, source

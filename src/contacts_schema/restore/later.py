@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from ..compose import TRUE, Fragment, comma, differ, every, fragment, ident, template
-from ..merge.statements import NodeStatements, new, of, old
+from ..merge.joins import condition, refers
+from ..merge.statements import new, of, old
 from ..merge.tree import Edge
 from .sources import Source
 
@@ -31,14 +32,7 @@ def _same(source: Source, edge: Edge, other: Source) -> Fragment | None:
     """``~j`` refers to ``~s``, as both were; None where one of the columns is not known of then."""
     if not all(pair.parent in other.then and pair.child in source.then for pair in edge.pairs):
         return None
-    return every(
-        template("{} {} {}").format(
-            NodeStatements.cast(pair, other.held("~s", other.then[pair.parent])),
-            fragment(pair.equality),
-            source.held("~j", source.then[pair.child]),
-        )
-        for pair in edge.pairs
-    )
+    return refers(edge, lambda n: other.held("~s", other.then[n]), lambda n: source.held("~j", source.then[n]))
 
 
 def _gone(other: Source, edge: Edge) -> Fragment | None:
@@ -62,7 +56,7 @@ def _condition(source: Source, edge: Edge) -> Fragment:
         value = source.held("~j", then[column.number]) if column.number in then else unknown
         values.append(template("{} AS {}").format(value, ident(column.name)))
     return template("(SELECT {} {} FROM (SELECT {}) AS {})").format(
-        NodeStatements.condition(edge),
+        condition(edge),
         template("IS TRUE" if len(then) == len(values) else "IS NOT FALSE"),
         comma(values),
         ident(source.table.name),

@@ -10,7 +10,8 @@ from ..catalog.facts import Table
 from ..plan import Plan
 from ..report import Progress
 from ..retry import with_lock
-from ..session import IN_BATCH, keeping
+from ..run_lock import keeping
+from ..session import IN_BATCH
 from ..settings import Settings
 from .changes import Changes
 from .clearing import Clearing

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from psycopg import sql
 
-from ..archive import key
+from ..archive_layout import key
 from ..catalog.facts import Column, Table
 from ..compose import Fragment, comma, fragment, ident, some, template
 from ..merge.statements import of, old, source

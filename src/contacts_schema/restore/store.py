@@ -5,13 +5,14 @@ from functools import cached_property
 from typing import Any
 
 from psycopg import Connection, sql
-from psycopg.rows import dict_row, scalar_row
+from psycopg.rows import dict_row
 
 from ..archive import Archive
 from ..catalog.facts import ForeignKey, Table
 from ..catalog.read import find_table, read_foreign_keys, read_tables
 from ..compose import Fragment, ident
 from ..merge.tree import Edge
+from ..query import scalars
 from ..references import edge_of
 from .sources import SQL, Source
 
@@ -135,8 +136,7 @@ class Store:
 
     def values(self, statement: sql.Composed, values: Mapping[str, Any]) -> list[Any]:
         """The first column of each row of a statement that is composed already."""
-        with self.connection.cursor(row_factory=scalar_row) as cursor:
-            return cursor.execute(statement, values).fetchall()
+        return scalars(self.connection, statement, values)
 
     def rows(self, statement: sql.Composed | bytes, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows of a statement that is composed already."""

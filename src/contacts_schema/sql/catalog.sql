@@ -14,8 +14,7 @@ ORDER BY 1
 -- name: role
 SELECT current_user AS name, pg_catalog.current_database() AS database,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS can_create_schema,
-       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP') AS can_create_temp,
-       pg_catalog.current_setting('server_version_num')::int AS server_version
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP') AS can_create_temp
 
 -- name: private_schema
 -- Ours has the whole registry, or nothing at all yet: no type or function of somebody's either.
@@ -37,7 +36,6 @@ SELECT oid::bigint FROM reached
 -- name: tables
 SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
        c.relispartition AS is_partition,
-       coalesce(pg_catalog.pg_partition_root(c.oid)::oid, c.oid)::bigint AS root,
        EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE (i.inhparent = c.oid AND c.relkind <> 'p')
                OR (i.inhrelid = c.oid AND NOT c.relispartition)) AS has_heirs,
        CASE WHEN c.relkind = 'p' THEN (SELECT coalesce(sum(greatest(p.reltuples, 0)), 0) FROM pg_catalog.pg_partition_tree(c.oid) AS t
@@ -114,7 +112,7 @@ ORDER BY a.attrelid, a.attnum
 
 -- name: indexes
 -- The equality operator of a key is the "=" of its operator class, not the one that a search_path would find.
-SELECT i.indrelid::bigint AS table, i.indexrelid::bigint AS oid, c.relname AS name, m.amname AS method,
+SELECT i.indrelid::bigint AS table, c.relname AS name, m.amname AS method,
        (i.indkey::int2[])[0:i.indnkeyatts - 1]::int[] AS columns,
        coalesce((i.indkey::int2[])[i.indnkeyatts:]::int[], '{{}}') AS included,
        keys.keys AS keys, keys.equality AS equality, keys.plain AS plain,
@@ -167,8 +165,8 @@ ORDER BY k.oid
 
 -- name: triggers
 SELECT t.tgrelid::bigint AS table, t.tgname AS name, p.proname AS function, n.nspname AS function_schema,
-       t.tgenabled::text AS enabled, (t.tgtype & 2) <> 0 AS before, (t.tgtype & 64) <> 0 AS instead, (t.tgtype & 1) <> 0 AS row,
-       (t.tgtype & 4) <> 0 AS on_insert, (t.tgtype & 16) <> 0 AS on_update, (t.tgtype & 8) <> 0 AS on_delete
+       t.tgenabled::text AS enabled, (t.tgtype & 2) <> 0 AS before, (t.tgtype & 1) <> 0 AS row,
+       (t.tgtype & 16) <> 0 AS on_update, (t.tgtype & 8) <> 0 AS on_delete
 FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE t.tgrelid = ANY (%(oids)s::oid[]) AND NOT t.tgisinternal AND NOT pg_catalog.starts_with(t.tgname, '00_contacts_schema_')

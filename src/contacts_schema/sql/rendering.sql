@@ -82,10 +82,6 @@ SELECT (NOT pg_catalog.pg_try_advisory_xact_lock({first}, {second}))::int
 -- name: begun
 SELECT count(*) FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = ANY ({oids}) AND t.tgname ~ '^(00_)?contacts_schema_'
 
--- name: named
-SELECT count(*) FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname = {schema} AND c.relname = ANY ({names})
-
 -- name: look_alikes
 SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg(pg_catalog.concat_ws('.', n."table", n."column", n."type", n."type_column", n."parents"::text), ',' ORDER BY n."table", n."column"), ''))
 FROM ({columns}) AS n WHERE {named} OR n."type_column" IS NOT NULL

@@ -7,8 +7,9 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from ..catalog.read import read_facts
-from ..compose import comma, every, fragment, ident, template
+from ..compose import comma, every, template
 from ..errors import Refused
+from ..merge.joins import condition, refers
 from ..merge.root import RootStatements
 from ..merge.statements import NodeStatements
 from ..merge.tree import Edge, Node
@@ -107,15 +108,8 @@ class _Checks:
                 name=child.name,
                 parent=parent.table,
                 refers=every(template("{} IS NOT NULL").format(child.column(pair.child)) for pair in edge.pairs),
-                condition=child.condition(edge),
-                joined=every(
-                    template("{} {} {}").format(
-                        child.cast(pair, template('"~p".{}').format(ident(parent.node.table.by_number[pair.parent].name))),
-                        fragment(pair.equality),
-                        child.column(pair.child),
-                    )
-                    for pair in edge.pairs
-                ),
+                condition=condition(edge),
+                joined=refers(edge, parent.row("~p"), child.column),
             )
         )
         columns = node.table.names(tuple(pair.child for pair in edge.pairs))
