@@ -86,6 +86,11 @@ def find_table(connection: Connection[Any], schema: str, name: str) -> int | Non
     return found[0] if found else None
 
 
+def existing(connection: Connection[Any], oids: Iterable[int]) -> set[int]:
+    """Those of the relations that are still there."""
+    return set(_scalars(connection, "existing", oids=list(oids)))
+
+
 def reachable(connection: Connection[Any], roots: Sequence[int]) -> list[int]:
     """The tables and everything that refers to them, at any depth."""
     return _scalars(connection, "reachable", roots=list(roots))

@@ -67,10 +67,11 @@ class Changes:
         """What became of every row that the operation changed; ``hold`` keeps writers from it until the batch's end."""
         found: dict[Pair, Mapping[str, Any]] = {}
         for source in sources:
+            journal = Journal(source=source)
             if hold:
-                self.store.connection.execute(Journal(source=source).hold(), {"op": op.id})
-            statement = Journal(source=source).look(self.store.left_of(source), self.store.left_below(source))
-            rows = self.store.rows(statement, {"op": op.id})
+                self.store.connection.execute(self.store.text("hold", source, journal.hold), {"op": op.id})
+            look = partial(journal.look, self.store.left_of(source), self.store.left_below(source))
+            rows = self.store.rows(self.store.text("look", source, look), {"op": op.id})
             found |= {(source.id, row["id"]): row for row in rows}
         return found
 

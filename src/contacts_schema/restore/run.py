@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from psycopg import Connection, errors
+from psycopg import Connection, errors, sql
 
 from ..catalog.facts import Table
 from ..plan import Plan
@@ -138,12 +138,15 @@ class Restore:
 
     def _insert(self, source: Source, op: Op, outcome: Outcome, only: Sequence[int] | None = None) -> None:
         values = {"op": op.id, "only": None if only is None else list(only)}
-        (row,) = self.store.rows(source.insert(without_parent(source, self.store.left_above(source))), values)
+        (row,) = self.store.rows(self.store.text("insert", source, partial(self._inserting, source)), values)
         outcome.inserted += row["rows"]
+
+    def _inserting(self, source: Source) -> sql.Composed:
+        return source.insert(without_parent(source, self.store.left_above(source)))
 
     def _leave(self, source: Source, op: Op, outcome: Outcome, faults: Mapping[int, str], otherwise: str) -> bool:
         """Say what is left of an operation in the archive, if anything; what refers to it stays too."""
-        left = self.store.rows(source.left_keys(), {"op": op.id})
+        left = self.store.rows(self.store.text("left_keys", source, source.left_keys), {"op": op.id})
         if left:
             self.store.left[source.id] = source
             self.store.execute("note_left", op=op.id, archive=source.relation)

@@ -1,6 +1,6 @@
 """What the private schema holds, beside the tables it came from: the sources to restore, and its own statements."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 
 from ..archive import Archive
 from ..catalog.facts import ForeignKey, Table
-from ..catalog.read import find_table, read_foreign_keys, read_tables
+from ..catalog.read import existing, find_table, read_foreign_keys, read_tables
 from ..compose import Fragment, ident
 from ..merge.tree import Edge
 from ..query import scalars
@@ -26,6 +26,7 @@ class Store:
     def __init__(self, connection: Connection[Any], schema: str, declared: Sequence[Edge] = ()) -> None:
         self.connection, self.schema, self._declared = connection, schema, declared
         self.left: dict[int, Source] = {}
+        self._texts: dict[Hashable, bytes] = {}
 
     def left_of(self, source: Source) -> list[Source]:
         """Where something of the same table is left that was done later: a run under other settings has its own."""
@@ -80,7 +81,8 @@ class Store:
         """Every archive and journal table, beside its source as that is today."""
         rows = self.rows(self.composed("relations"), {"schema": self.schema})
         kept = read_tables(self.connection, [row["oid"] for row in rows])
-        found = {row["id"]: self._source_oid(row) for row in rows}
+        there = existing(self.connection, [row["source"] for row in rows])
+        found = {row["id"]: self._source_oid(row, there) for row in rows}
         tables = read_tables(self.connection, [oid for oid in found.values() if oid])
         return {row["id"]: self._source(row, kept[row["oid"]], tables.get(found[row["id"]] or 0)) for row in rows}
 
@@ -93,9 +95,9 @@ class Store:
         ids = {row["id"] for row in self.rows(self.composed("relations"), {"schema": self.schema})}
         return [source for source in self.sources.values() if source.id in ids]
 
-    def _source_oid(self, row: Mapping[str, Any]) -> int | None:
+    def _source_oid(self, row: Mapping[str, Any], there: Collection[int]) -> int | None:
         """By oid; by name where the table was dropped and made again, as a dump and restore does."""
-        if read_tables(self.connection, [row["source"]]):
+        if row["source"] in there:
             return int(row["source"])
         return find_table(self.connection, row["source_schema"], row["source_name"])
 
@@ -134,7 +136,7 @@ class Store:
         """The rows that a statement gives, by its name."""
         return self.rows(*self._split(statement, values))
 
-    def values(self, statement: sql.Composed, values: Mapping[str, Any]) -> list[Any]:
+    def values(self, statement: sql.Composed | bytes, values: Mapping[str, Any]) -> list[Any]:
         """The first column of each row of a statement that is composed already."""
         return scalars(self.connection, statement, values)
 
@@ -142,6 +144,16 @@ class Store:
         """The rows of a statement that is composed already."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(statement, values).fetchall()
+
+    def text(self, what: str, source: Source, compose: Callable[[], sql.Composed]) -> bytes:
+        """A statement about one source as it is sent, composed once: every batch asks for it, and it may be long.
+
+        For as long as no more is left than there was: what it looks into grows with that.
+        """
+        known = (what, source.id, len(self.left))
+        if known not in self._texts:
+            self._texts[known] = compose().as_bytes(self.connection)
+        return self._texts[known]
 
     def _split(self, statement: str, values: dict[str, Any]) -> tuple[sql.Composed, dict[str, Any]]:
         parts = {name: value for name, value in values.items() if isinstance(value, sql.Composable)}

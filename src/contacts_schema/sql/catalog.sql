@@ -4,6 +4,9 @@ SELECT c.oid::bigint AS oid
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = %(name)s AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
 
+-- name: existing
+SELECT c.oid::bigint AS oid FROM pg_catalog.pg_class AS c WHERE c.oid = ANY (%(oids)s::oid[])
+
 -- name: similar_tables
 SELECT n.nspname || '.' || c.relname AS label
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
