@@ -29,7 +29,7 @@ from tests.migration.observed import (
 )
 
 # Long enough for what is in the way to be there until the kill.
-PATIENT = {**crm.SETTINGS, "CONTACTS_SCHEMA_BATCH_SIZE": "1", "CONTACTS_SCHEMA_LOCK_TIMEOUT": "60s"}
+PATIENT = {**crm.SETTINGS, "CONTACTS_SCHEMA_LOCK_TIMEOUT": "60s"}
 WORKER = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'contacts_schema'"
 BUILDING = """
     SELECT EXISTS (SELECT FROM pg_stat_progress_create_index AS build JOIN pg_class ON oid = index_relid
@@ -42,13 +42,17 @@ GATE = "SELECT pg_advisory_xact_lock(4711)"
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Where a run is killed: the revisions before it, what stands in its way, how it shows that it is there."""
+    """Where a run is killed: the revisions before it, what stands in its way, how it shows that it is there.
+
+    `batch` is the size of its batches: 34 groups in five of them, unless the stage has to be met between two groups.
+    """
 
     shows: str
     first: str = "base"
     target: str = "head"
     way: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
+    batch: int = 8
     # A killed client's backend ends its statement when it can; killed itself, it leaves a dead index.
     backend_too: bool = False
 
@@ -93,7 +97,7 @@ STAGES = {
         backend_too=True,
     ),
     "guard up, nothing merged": Stage(way=(EVERY_DUPLICATE,), shows=f"SELECT {GUARD_STANDS}"),
-    "all but one group merged": Stage(way=(ONE_GROUP,), shows="SELECT count(*) = 33 FROM contacts_schema.batch"),
+    "all but one group merged": Stage(batch=1, way=(ONE_GROUP,), shows="SELECT count(*) = 33 FROM contacts_schema.batch"),
     "in a batch, references moving": Stage(prepare=(gate("notes", "UPDATE"),), way=(GATE,), shows=STANDS_STILL),
     "in a batch, contacts going": Stage(
         prepare=(gate("contacts", "DELETE"),),
@@ -135,17 +139,17 @@ STAGES = {
 
 @pytest.fixture(scope="module")
 def templates(postgres, crm_template, migrate):
-    """The sample CRM at each revision, merged in many batches, as names of databases to be cloned."""
+    """The sample CRM at each revision, at its end merged in many batches, as names of databases to be cloned."""
     made = {"base": crm_template}
     with ExitStack() as stack:
-        for revision, before in (("dedupe_contacts", "base"), ("head", "dedupe_contacts")):
-            filled = filled_template(postgres.url, partial(_upgrade, migrate, revision), template=made[before])
+        for revision, batch in (("dedupe_contacts", 8), ("head", 1)):
+            filled = filled_template(postgres.url, partial(_upgrade, migrate, revision, batch), template=crm_template)
             made[revision] = stack.enter_context(filled)
         yield made
 
 
-def _upgrade(migrate, revision, url):
-    migrate(url, "upgrade", revision, CONTACTS_SCHEMA_BATCH_SIZE="1")
+def _upgrade(migrate, revision, batch, url):
+    migrate(url, "upgrade", revision, CONTACTS_SCHEMA_BATCH_SIZE=str(batch))
 
 
 @pytest.fixture
@@ -164,7 +168,8 @@ def undisturbed(postgres, upgraded_template):
 def stop_at(url: str, stage: Stage, *, server_side: bool) -> None:
     """Run alembic into the stage, kill it there, and wait until nothing of it is alive."""
     direction = "downgrade" if stage.target == "base" else "upgrade"
-    with held(url, *stage.way) as obstacle, running(url, direction, stage.target, **PATIENT) as process:
+    settings = {**PATIENT, "CONTACTS_SCHEMA_BATCH_SIZE": str(stage.batch)}
+    with held(url, *stage.way) as obstacle, running(url, direction, stage.target, **settings) as process:
         eventually(lambda: shown(url, stage.shows), f"seeing {stage.shows}", unless=lambda: process.poll() is not None)
         if server_side:
             execute(url, f"SELECT pg_terminate_backend(pid) {WORKER}")
