@@ -26,7 +26,7 @@ from sandbox.servers import choose, server
 
 __all__ = ["Verdict", "main"]
 
-MUTATED: Final = ("plan.py", "guard.py", "archive.py", "constraint.py", "ddl.py", "merge/*.py")
+MUTATED: Final = ("plan.py", "guard.py", "archive.py", "archive_layout.py", "constraint.py", "ddl.py", "merge/*.py")
 SECONDS: Final = 900
 """A mutant that makes the tests run longer than this counts as noticed."""
 UNIT: Final = ("plan", "tree", "suspects", "compose")

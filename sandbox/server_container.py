@@ -46,8 +46,9 @@ def start(image: str, settings: Mapping[str, str], *, in_memory: bool) -> Iterat
     # Parallel index builds need more shared memory than a container's 64 MB.
     container.with_kwargs(shm_size="1g")
     if in_memory and _has_room(container):
-        container.with_tmpfs_mount(PLACE)
-    container.with_env("PGDATA", f"{PLACE}/data")
+        # More is refused, and not taken from other programs.
+        container.with_tmpfs_mount(PLACE, f"size={2 * memory.ONE_SERVER}")
+        container.with_env("PGDATA", f"{PLACE}/data")
     container.with_env("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C.UTF-8 --no-sync")
     container.with_command([word for name, value in settings.items() for word in ("-c", f"{name}={value}")])
     host = _loopback(container)
