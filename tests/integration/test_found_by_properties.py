@@ -163,3 +163,38 @@ def test_references_of_one_column_to_keys_of_two_types(database_url):
         assert query(database_url, "SELECT both_id FROM likes ORDER BY id") == [(1,), (1,), (4,)]
 
     round_trip(database_url, moved, collisions=((None, "profiles", "merge"),))
+
+
+def test_a_column_of_two_keys_of_which_one_is_not_valid(database_url):
+    """The row led nowhere by that one, and so nothing held it back; moved, or moved back, it was asked for all the same."""
+    run(
+        database_url,
+        "CREATE TABLE contacts (id text PRIMARY KEY, workspace_id int, phone text, code text UNIQUE);"
+        "INSERT INTO contacts VALUES ('a', 1, '+15550001', 'x'), ('b', 1, '+15550001', 'y'), ('c', 2, '+15550001', 'a');"
+        "CREATE TABLE cards (id int PRIMARY KEY, contact text REFERENCES contacts, kind int);"
+        "INSERT INTO cards VALUES (1, 'b', 1), (2, NULL, 1);"
+        "ALTER TABLE cards ADD CONSTRAINT by_code FOREIGN KEY (contact) REFERENCES contacts (code) NOT VALID",
+    )
+
+    assert [reason.code for reason in reasons(database_url)] == ["untaken"]
+    run(database_url, "UPDATE contacts SET code = 'z' WHERE id = 'c'")
+    assert [reason.code for reason in reasons(database_url)] == ["untaken"]
+
+    run(database_url, "DELETE FROM cards WHERE id = 1")
+    round_trip(database_url, lambda: None)
+
+
+def test_a_key_that_no_merge_follows_and_that_is_not_valid(database_url):
+    """The row was moved to where it led somewhere, and could not be moved back to where it had led nowhere."""
+    run(
+        database_url,
+        CONTACTS,
+        "CREATE TABLE places (contact bigint, place int, PRIMARY KEY (contact, place)); INSERT INTO places VALUES (1, 7);"
+        "CREATE TABLE visits (id int PRIMARY KEY, contact bigint REFERENCES contacts, place int);"
+        "INSERT INTO visits VALUES (1, 2, 7);"
+        "ALTER TABLE visits ADD FOREIGN KEY (contact, place) REFERENCES places NOT VALID",
+    )
+
+    assert [reason.code for reason in reasons(database_url)] == ["untaken"]
+    run(database_url, "INSERT INTO places VALUES (2, 7)")
+    round_trip(database_url, lambda: None)

@@ -167,8 +167,10 @@ class NodeStatements:
         if self.node.plain:
             (edge,) = self.node.incoming
             return self.count_referring(edge, self._breaks(rule))
-        # A foreign key whose columns stay is asked of a row only when it comes back.
-        which = "going" if isinstance(rule, Need) else "changing_or_filled" if fills and self.node.is_root else "changing"
+        which = "changing_or_filled" if fills and self.node.is_root else "changing"
+        # A foreign key whose columns stay, or move with its parent, is asked of a row only when it comes back.
+        if isinstance(rule, Need) and not self.node.asks_anew(rule):
+            which = "going"
         return SQL["broken"].format(
             **self.parts | self._aliased(rule) | {"rows": SQL[which].format(rows=self.rows)}, breaks=self._breaks(rule)
         )

@@ -82,7 +82,13 @@ class Node:
         """What a row that changes, or goes and is to come back, may break as it is."""
         if self.merges:
             return self.table.doubtful
-        return tuple(one for one in self.table.doubtful if self.changed and not isinstance(one, Need))
+        asked = (one for one in self.table.doubtful if not isinstance(one, Need) or self.asks_anew(one))
+        return tuple(asked) if self.changed else ()
+
+    def asks_anew(self, need: Need) -> bool:
+        """Whether a row may lead nowhere by this key and change all the same: another reference moves its columns."""
+        by_itself = {edge.name for edge in (*self.incoming, *self.own) if not edge.declared} - {e.name for e in self.sharing}
+        return bool(set(need.columns) & set(self.changed)) and need.name not in by_itself
 
     @cached_property
     def sharing(self) -> tuple[Edge, ...]:
