@@ -25,9 +25,16 @@ class Run:
     """What the ways forward and back have in common. The catalog is read once the run's lock is held."""
 
     def __init__(
-        self, connection: Connection[Any], settings: Settings, progress: Progress, expected: int | None = None
+        self,
+        connection: Connection[Any],
+        settings: Settings,
+        progress: Progress,
+        expected: int | None = None,
+        *,
+        portable: bool = False,
     ) -> None:
         self.connection, self.settings, self.progress, self._expected = connection, settings, progress, expected
+        self._portable = portable
         self.started = time.monotonic()
         self.read()
 
@@ -46,7 +53,7 @@ class Run:
         """Read the catalog and its fingerprint as of one moment."""
         with self.connection.transaction():
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            self.plan = make_plan(read_facts(self.connection, self.settings), self.settings)
+            self.plan = make_plan(read_facts(self.connection, self.settings, portable=self._portable), self.settings)
             nodes = self.plan.tree.nodes if self.plan.tree else ()
             self.fingerprint = fingerprint(self.connection, [node.table.oid for node in nodes])
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
+from psycopg.pq import TransactionStatus
 
 from .errors import Reason, Refused
 from .query import scalar
@@ -36,11 +37,12 @@ _SESSION = {
 # may miss what they find for the application. So what changes rows searches the session's own path, too, in second place.
 _KEPT_PATH = "contacts_schema.search_path"
 # The server's own names stay first, which they are where the path does not say otherwise.
-OWN_PATH = (
-    "SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', pg_catalog.current_setting('search_path'),"
+_OWN = (
+    "pg_catalog.concat_ws(', ', pg_catalog.current_setting('search_path'),"
     f" nullif(pg_catalog.btrim(pg_catalog.regexp_replace(pg_catalog.current_setting('{_KEPT_PATH}', true),"
-    """ '(^|,)\\s*"?pg_catalog"?\\s*(?=,|$)', '', 'g'), ', '), '')), true)"""
+    """ '(^|,)\\s*"?pg_catalog"?\\s*(?=,|$)', '', 'g'), ', '), ''))"""
 )
+OWN_PATH = f"SELECT pg_catalog.set_config('search_path', {_OWN}, true)"
 
 # A deferred check fails where it is met, and not at the commit. A batch changes few rows of large tables, which the planner
 # cannot know of a table that was just filled: it would read some of them whole, or a whole index. So what a plan costs is
@@ -98,6 +100,25 @@ def at_home(connection: Connection[Any], schema: str, *, local: bool = False) ->
     kept = "SELECT pg_catalog.set_config(%s, pg_catalog.current_setting('search_path'), %s)"
     connection.execute(kept, [_KEPT_PATH, local])
     connection.execute("SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(%s), %s)", [schema, local])
+
+
+def own_path(connection: Connection[Any]) -> str:
+    """What ``OWN_PATH`` would set."""
+    return str(scalar(connection, f"SELECT {_OWN}"))
+
+
+@contextmanager
+def searching(connection: Connection[Any], path: str) -> Iterator[None]:
+    """Search this path, in a transaction or outside of one, and then again what was searched before."""
+    before = scalar(connection, "SELECT pg_catalog.current_setting('search_path')")
+    local = "false" if connection.info.transaction_status is TransactionStatus.IDLE else "true"
+    search = f"SELECT pg_catalog.set_config(%s, %s, {local})"
+    connection.execute(search, ["search_path", path])
+    try:
+        yield
+    finally:
+        if connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.INTRANS):
+            connection.execute(search, ["search_path", before])
 
 
 def set_lock_timeout(connection: Connection[Any], milliseconds: int) -> None:

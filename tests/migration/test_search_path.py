@@ -104,3 +104,24 @@ def test_an_overload_elsewhere_in_the_path_is_not_taken_for_the_function_that_is
     migrate_plain(url, "downgrade", "base")
 
     assert difference(before, snapshot(url)) == []
+
+
+def test_an_overload_of_a_built_in_name_is_not_taken_for_it(migrate_plain, url):
+    """As intarray brings operators that fit int[] better than the server's own do, which a CHECK of before goes on using."""
+    name = make_url(url).database
+    run(
+        url,
+        "ALTER TABLE contacts ADD flags int[] NOT NULL DEFAULT '{1}';"
+        "ALTER TABLE contacts ADD CHECK (NOT flags @> ARRAY[9]) NOT VALID, ADD CHECK (cardinality(flags) = 1) NOT VALID;"
+        "CREATE FUNCTION extensions.contains(int[], int[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';"
+        "CREATE OPERATOR extensions.@> (FUNCTION = extensions.contains, LEFTARG = int[], RIGHTARG = int[]);"
+        "CREATE FUNCTION public.cardinality(int[]) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0'",
+        f"ALTER DATABASE {name} SET search_path = public, extensions",
+    )
+    before = snapshot(url)
+
+    migrate_plain(url, "upgrade", "head")
+    assert difference(before, snapshot(url))
+    migrate_plain(url, "downgrade", "base")
+
+    assert difference(before, snapshot(url)) == []

@@ -21,9 +21,9 @@ class Column:
     not_null: bool
     generated: str
     identity: str
-    default: str | None
     collation: int
     equality: str | None
+    default: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

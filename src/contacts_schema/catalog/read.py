@@ -1,17 +1,16 @@
 """Reads the catalog around one table: the table, what refers to it at any depth, and what looks as if it did."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, TypeVar
 
 from psycopg import Connection, sql
-from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 
 from ..compose import oids
 from ..query import scalar, scalars
+from ..session import own_path, searching
 from ..settings import Settings
 from ..sql import load
 from .facts import (
@@ -31,6 +30,17 @@ from .facts import (
 )
 
 _SQL = load("catalog")
+# What is written under it means the same everywhere: nothing but built-in names is left without its schema.
+_TYPES_PATH = "pg_catalog"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Default:
+    """What a column is by default, or how it is generated."""
+
+    table: int
+    number: int
+    expression: str
 
 
 class _OfTable(Protocol):
@@ -42,13 +52,18 @@ T = TypeVar("T")
 P = TypeVar("P", bound=_OfTable)
 
 
-def read_facts(connection: Connection[Any], settings: Settings) -> Facts:
-    """Read everything a plan needs, in a handful of catalog queries. Takes no lock that anybody waits for."""
-    with _qualified(connection):
-        return _facts(connection, settings)
+def read_facts(connection: Connection[Any], settings: Settings, *, portable: bool = False) -> Facts:
+    """Read everything a plan needs, in a handful of catalog queries. Takes no lock that anybody waits for.
+
+    Expressions are read as the session's statements understand them: a name that another schema of the path would take
+    is qualified, a built-in one too. ``portable`` ones are for other sessions: all names but built-in ones are qualified.
+    """
+    path = _TYPES_PATH if portable else own_path(connection)
+    with searching(connection, _TYPES_PATH):
+        return _facts(connection, settings, path)
 
 
-def _facts(connection: Connection[Any], settings: Settings) -> Facts:
+def _facts(connection: Connection[Any], settings: Settings, path: str) -> Facts:
     target = find_table(connection, settings.schema, settings.table)
     declared = {
         (schema, table): find_table(connection, schema, table) for schema, table in sorted(_declared_tables(settings))
@@ -57,7 +72,7 @@ def _facts(connection: Connection[Any], settings: Settings) -> Facts:
     return Facts(
         role=_rows(connection, Role, "role")[0],
         target=target,
-        tables=_tables(connection, reached),
+        tables=_tables(connection, reached, path),
         foreign_keys=read_foreign_keys(connection, reached),
         named_columns=tuple(_rows(connection, NamedColumn, "named_columns", private_schema=settings.private_schema)),
         declared=declared,
@@ -113,30 +128,24 @@ def look_alikes_query() -> sql.Composed:
 
 def read_tables(connection: Connection[Any], oids: Sequence[int]) -> Mapping[int, Table]:
     """The tables with their columns, indexes, triggers, checks and own foreign keys, by oid."""
-    with _qualified(connection):
-        return _tables(connection, oids)
+    path = own_path(connection)
+    with searching(connection, _TYPES_PATH):
+        return _tables(connection, oids, path)
 
 
-@contextmanager
-def _qualified(connection: Connection[Any]) -> Iterator[None]:
-    """Have the server write every name outside pg_catalog with its schema: it then means the same under any search_path."""
-    path = scalar(connection, "SELECT pg_catalog.current_setting('search_path')")
-    local = "false" if connection.info.transaction_status is TransactionStatus.IDLE else "true"
-    search = f"SELECT pg_catalog.set_config(%s, %s, {local})"
-    connection.execute(search, ["search_path", "pg_catalog"])
-    try:
-        yield
-    finally:
-        if connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.INTRANS):
-            connection.execute(search, ["search_path", path])
-
-
-def _tables(connection: Connection[Any], oids: Sequence[int]) -> Mapping[int, Table]:
-    columns = _by_table(_rows(connection, Column, "columns", oids=oids))
-    indexes = _by_table(_rows(connection, Index, "indexes", oids=oids))
+def _tables(connection: Connection[Any], oids: Sequence[int], path: str) -> Mapping[int, Table]:
+    """What is compared, types above all, by the path of now; expressions, which are run, by ``path``."""
+    with searching(connection, path):
+        defaults = {(row.table, row.number): row.expression for row in _rows(connection, _Default, "defaults", oids=oids)}
+        indexes = _by_table(_rows(connection, Index, "indexes", oids=oids))
+        checks = _by_table(_rows(connection, Check, "checks", oids=oids))
+        computed = _by_table(_rows(connection, Computed, "computed", oids=oids))
+        tables = _rows(connection, Table, "tables", oids=oids)
+    columns = _by_table(
+        replace(column, default=defaults.get((column.table, column.number)))
+        for column in _rows(connection, Column, "columns", oids=oids)
+    )
     triggers = _by_table(_rows(connection, Trigger, "triggers", oids=oids))
-    checks = _by_table(_rows(connection, Check, "checks", oids=oids))
-    computed = _by_table(_rows(connection, Computed, "computed", oids=oids))
     needs = _by_table(_rows(connection, Need, "needs", oids=oids))
     unseen = _by_table(_rows(connection, Unseen, "unseen", oids=oids))
     distributed = _distributed(connection)
@@ -152,7 +161,7 @@ def _tables(connection: Connection[Any], oids: Sequence[int]) -> Mapping[int, Ta
             unseen=unseen[table.oid],
             distributed=table.oid in distributed,
         )
-        for table in _rows(connection, Table, "tables", oids=oids)
+        for table in tables
     }
 
 

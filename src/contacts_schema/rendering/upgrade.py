@@ -33,7 +33,8 @@ class UpgradeScript:
             raise Refused(found.reasons)
         at_home(connection, settings.schema)
         self.connection, self.settings = connection, settings
-        self.run = Run(connection, settings, Silent())
+        # Whoever runs the script may have another search_path than we have.
+        self.run = Run(connection, settings, Silent(), portable=True)
         refuse_begun(self.run)
 
     def merge(self) -> str:

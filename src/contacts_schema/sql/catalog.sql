@@ -62,8 +62,9 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::
        coalesce((SELECT pg_catalog.array_agg(pg_catalog.pg_get_partition_constraintdef(t.relid)) FROM pg_catalog.pg_partition_tree(c.oid) AS t
                  WHERE c.relkind = 'p' AND t.isleaf), '{{}}') AS partitions,
        -- Triggers of partitions that the table itself does not have, or not in that state.
-       coalesce((SELECT pg_catalog.array_agg(g.tgrelid::regclass::text || '.' || g.tgname ORDER BY g.tgrelid, g.tgname)
-                 FROM pg_catalog.pg_partition_tree(c.oid) AS t JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = t.relid AND NOT g.tgisinternal
+       coalesce((SELECT pg_catalog.array_agg(pg_catalog.concat_ws('.', ln.nspname, l.relname, g.tgname) ORDER BY g.tgrelid, g.tgname)
+                 FROM pg_catalog.pg_partition_tree(c.oid) AS t JOIN pg_catalog.pg_class AS l ON l.oid = t.relid
+                 JOIN pg_catalog.pg_namespace AS ln ON ln.oid = l.relnamespace JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = t.relid AND NOT g.tgisinternal
                  LEFT JOIN pg_catalog.pg_trigger AS p ON p.oid = g.tgparentid
                  WHERE c.relkind = 'p' AND t.relid <> c.oid AND (g.tgtype & 1) <> 0 AND g.tgenabled IS DISTINCT FROM coalesce(p.tgenabled, 'D')), '{{}}') AS partition_triggers,
        pg_catalog.pg_get_userbyid(c.relowner)::text AS owner, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
@@ -89,8 +90,7 @@ SELECT a.attrelid::bigint AS table, a.attnum::int AS number, a.attname AS name,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
        pg_catalog.format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, -1) AS base_type,
        t.typcategory::text AS category, a.attnotnull AS not_null, a.attgenerated::text AS generated,
-       a.attidentity::text AS identity, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS default,
-       a.attcollation::bigint AS collation,
+       a.attidentity::text AS identity, a.attcollation::bigint AS collation,
        (SELECT pg_catalog.format('OPERATOR(%%I.%%s)', n.nspname, o.oprname)
         FROM pg_catalog.pg_opclass AS oc
         JOIN pg_catalog.pg_am AS m ON m.oid = oc.opcmethod AND m.amname = 'btree'
@@ -109,9 +109,12 @@ SELECT a.attrelid::bigint AS table, a.attnum::int AS number, a.attname AS name,
 FROM pg_catalog.pg_attribute AS a
 JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_type AS b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
-LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum
+
+-- name: defaults
+SELECT d.adrelid::bigint AS table, d.adnum::int AS number, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression
+FROM pg_catalog.pg_attrdef AS d WHERE d.adrelid = ANY (%(oids)s::oid[])
 
 -- name: indexes
 -- The equality operator of a key is the "=" of its operator class, not the one that a search_path would find.
