@@ -23,7 +23,7 @@ What came of random schemas around a contacts table, with random rows: one to ei
 deep. This page is written by
 
 ```
-PROPERTY_EXAMPLES={asked} PROPERTY_REPORT=docs/properties.md python -m pytest -n 2 tests/properties
+PROPERTY_EXAMPLES={asked} PROPERTY_REPORT=docs/properties.md python -m pytest -n 3 tests/properties
 ```
 
 An example ends with an error, and so fails its test, if anything else comes of it than what is named here. Refused is
